@@ -1,0 +1,6 @@
+"""python -m tapwatch."""
+
+from tapwatch.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""One TOML file -> one frozen model a room. All errors of a file are reported at once.
+
+Every knob carries its unit in its name, its default with the reason, and its limits.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tapwatch.errors import ConfigError
+
+
+class Section(BaseModel):
+    """A table of the file; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CaptureConfig(Section):
+    """[capture]: how frames are taken in."""
+
+    batch_frames: Annotated[int, Field(ge=1, le=1 << 20)] = 8192
+    """Frames handed on at once; about 8,192 stay in the processor's cache."""
+
+
+class FlowConfig(Section):
+    """[flows]: when a flow ends, and how many are held at once."""
+
+    idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """Silence that ends a TCP flow, or one of a protocol not named below."""
+    udp_idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """Silence that ends a UDP flow; Suricata's order of magnitude."""
+    icmp_idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Silence that ends an ICMP or ICMPv6 flow."""
+    active_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
+    """A flow that never falls silent is cut and reported this often; 120 s is CICFlowMeter's cut."""
+    linger_s: Annotated[float, Field(gt=0, le=600)] = 5.0
+    """Silence after FIN or RST that ends the flow: late ACKs belong to it (Zeek's close delay)."""
+    capacity: Annotated[int, Field(ge=1024, le=1 << 24)] = 262_144
+    """Flows held in the whole process, an equal part in each of 64 buckets; the oldest is evicted."""
+    fragment_capacity: Annotated[int, Field(ge=64, le=1 << 20)] = 4096
+    """Datagrams whose first fragment is remembered, so that later ones find their flow."""
+    hash_seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    """Seed of the flow hash. Replays use the same one; a live tap under attack wants a random one."""
+
+    @model_validator(mode="after")
+    def _cut_after_silence(self) -> Self:
+        for key in ("idle_timeout_s", "udp_idle_timeout_s", "icmp_idle_timeout_s", "linger_s"):
+            silence = getattr(self, key)
+            if self.active_timeout_s <= silence:
+                raise ValueError(
+                    f"flows.active_timeout_s = {self.active_timeout_s}: want more than flows.{key}, "
+                    f"which is {silence} (else every flow is cut before silence can end it)"
+                )
+        return self
+
+
+class DetectConfig(Section):
+    """[detect]: how rows are scored."""
+
+    max_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 1024
+    """Rows scored at once; 1024 fit the second-level cache, 4096 and more are slower."""
+
+
+class AlertsConfig(Section):
+    """[alerts]: what is told, and how often."""
+
+    hold_down_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """After an alert, further ones of the same entity and reason are folded for this long."""
+    rate_limit_per_min: Annotated[int, Field(ge=1, le=1_000_000)] = 120
+    """Alerts written in a minute of packet time; what exceeds it is counted."""
+    entities: Annotated[int, Field(ge=64, le=1 << 22)] = 65_536
+    """(entity, reason) pairs remembered for the hold-down; the oldest is forgotten."""
+
+
+class TelemetryConfig(Section):
+    """[telemetry]: where metrics are served."""
+
+    listen: str = "127.0.0.1:9477"
+    """ADDRESS:PORT of the metrics server; loopback unless you put a proxy in front."""
+    request_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """A client that is silent for this long is hung up on."""
+    max_connections: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Connections served at once; one more is closed at once and counted."""
+
+
+class Config(Section):
+    """The whole file; every section may be left out."""
+
+    capture: CaptureConfig = CaptureConfig()
+    flows: FlowConfig = FlowConfig()
+    detect: DetectConfig = DetectConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is said on stderr."""
+
+
+class ConfigFileError(ConfigError):
+    """Every error of one file, a line each."""
+
+    def __init__(self, lines: list[str]) -> None:
+        Exception.__init__(self, "\n".join(lines))
+        self.key = ""
+        self.lines = lines
+
+
+def load_config(path: Path) -> Config:
+    """Read and check one TOML file.
+
+    Raises
+    ------
+    ConfigFileError
+        The file cannot be read or parsed, or values are refused: one line for each of them.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigFileError([f"{path}: cannot be read: {error}"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigFileError([f"{path}: not TOML: {error}"]) from error
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        raise ConfigFileError([f"{path}: {_line(e)}" for e in error.errors()]) from error
+
+
+def _line(error: Any) -> str:
+    # A validator of ours that compares two knobs has written the whole line itself.
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{key}: want a key of the reference page (no such key)"
+    want = error["msg"].removeprefix("Input should be ")
+    return f"{key} = {error['input']!r}: want {want}"

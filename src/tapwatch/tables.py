@@ -1,0 +1,363 @@
+"""The parcels that rooms hand to each other: dtypes, units and plain records, no logic.
+
+A structured dtype is the contract of a door: little-endian, no Python objects, every field of every
+row written every time. Fields that a frame or flow does not have are 0 unless the comment says so.
+Addresses are two unsigned 64-bit halves of 128 bits in host order, most significant half first:
+IPv6 as it is, IPv4 as ::ffff:a.b.c.d (RFC 4291 2.5.5.2), a bare MAC address in the low 48 bits.
+`ip_version` (4, 6, or 0 for a MAC address) tells which of the three it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: One captured frame as the source delivers it; its bytes are data[start : start + captured_bytes].
+FRAME: Final = np.dtype(
+    [
+        ("ts_ns", "<i8"),  # capture time, ns since the Unix epoch
+        ("start", "<i8"),  # offset of the first byte in the batch's data
+        ("number", "<i8"),  # 1-based position in the source, files in canonical order
+        ("captured_bytes", "<i4"),
+        ("wire_bytes", "<i4"),  # >= captured_bytes; link header included, FCS not
+        ("vlan_tci", "<i4"),  # tag that the kernel took out of the frame; -1 where it did not
+        ("link_type", "<u2"),  # LINKTYPE_ number of the capture file formats
+        ("interface", "<u2"),  # index of the interface within the source
+        ("direction", "u1"),  # of the tap: 0 unknown, 1 in, 2 out
+    ],
+    align=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBatch:
+    """Raw frames of one source, in canonical order (time, source, file, frame)."""
+
+    data: NDArray[np.uint8]  # (n_bytes,) a ring block, a mapped file or a buffer; never copied
+    frames: NDArray[Any]  # FRAME (n_frames,)
+    until_ns: int  # running maximum of time handed over; moves on even if the wire is silent
+    flush: bool = False  # a live source asks to score what is held; the last batch of a file too
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+#: One decoded frame, one row a frame whatever became of it; `status` 0 is OK.
+PACKET: Final = np.dtype(
+    [
+        ("ts_ns", "<i8"),  # capture time, ns since the Unix epoch
+        ("clock_ns", "<i8"),  # running maximum of ts_ns over the source, this frame included
+        ("number", "<i8"),  # 1-based frame number in the source
+        ("src_hi", "<u8"),  # network (or ARP protocol) addresses; MAC where there is neither
+        ("src_lo", "<u8"),
+        ("dst_hi", "<u8"),
+        ("dst_lo", "<u8"),
+        ("eth_src", "<u8"),  # 48-bit MAC address
+        ("eth_dst", "<u8"),
+        ("arp_sender_mac", "<u8"),  # hardware address that an ARP body claims
+        ("payload_start", "<i8"),  # offset of the transport payload in the batch's data
+        ("payload_bytes", "<i4"),  # transport payload on the wire, from the IP length
+        ("payload_captured_bytes", "<i4"),  # how much of it the capture holds
+        ("wire_bytes", "<u4"),  # length on the wire, link header included, FCS not
+        ("captured_bytes", "<u4"),
+        ("ip_bytes", "<u4"),  # total length of the IP packet by its own header
+        ("ip_id", "<u4"),  # IPv4 identification, or that of the IPv6 fragment header
+        ("tunnel_id", "<u4"),  # VNI, TEID, key...; 0 outside tunnels
+        ("tcp_seq", "<u4"),
+        ("tcp_ack", "<u4"),
+        ("ip_header_bytes", "<u2"),  # with options or extension headers, up to the transport header
+        ("frag_offset_bytes", "<u2"),  # offset of this fragment within its datagram
+        ("ether_type", "<u2"),  # of the innermost link header
+        ("vlan_tci", "<u2"),  # of the outermost tag (or the one that the kernel took out)
+        ("src_port", "<u2"),  # 0 on later fragments and where the protocol has none
+        ("dst_port", "<u2"),
+        ("tcp_flags", "<u2"),  # 12 bits as Wireshark's tcp.flags: AE CWR ECE URG ACK PSH RST SYN FIN
+        ("tcp_window", "<u2"),  # as sent, unscaled
+        ("tcp_mss", "<u2"),  # maximum segment size option
+        ("udp_bytes", "<u2"),  # length field of UDP
+        ("arp_opcode", "<u2"),
+        ("interface", "<u2"),
+        ("n_vlan_tags", "u1"),
+        ("ip_version", "u1"),  # 4, 6; 0 where src and dst are MAC addresses
+        ("proto", "u1"),  # IANA protocol number, after IPv6 extension headers
+        ("ip_ttl", "u1"),  # TTL or hop limit
+        ("ip_tos", "u1"),  # DS field or traffic class
+        ("ip_flags", "u1"),  # 4 reserved, 2 don't fragment, 1 more fragments
+        ("is_fragment", "u1"),  # 1 where more fragments follow or the offset is not 0
+        ("transport_header_bytes", "u1"),
+        ("tcp_options", "u1"),  # bits: 1 MSS, 2 window scale, 4 SACK permitted, 8 SACK, 16 timestamps
+        ("tcp_window_scale", "u1"),  # shift count; 255 where the option is absent
+        ("icmp_type", "u1"),
+        ("icmp_code", "u1"),
+        ("direction", "u1"),  # of the tap: 0 unknown, 1 in, 2 out
+        ("status", "u1"),  # decode.status.DecodeStatus; 0 is OK
+        ("is_flow", "u1"),  # 1 where flows/ shall file it: status OK and an IP packet
+    ],
+    align=True,
+)
+
+#: What flows/ says of each packet: whose it is, which way it goes, and the state of the flow after it.
+LINK: Final = np.dtype(
+    [
+        ("flow_id", "<i8"),  # 0 where the packet is of no flow
+        ("flow_first_ts_ns", "<i8"),
+        ("gap_flow_ns", "<i8"),  # since the previous packet of the flow; 0 for the first
+        ("gap_direction_ns", "<i8"),  # since the previous one in this direction; 0 for the first
+        ("bytes", "<i8", 2),  # wire bytes so far, [forward, backward]
+        ("packets", "<u4", 2),  # packets so far, [forward, backward], this one included
+        ("is_flow", "u1"),
+        ("direction", "u1"),  # 0 from the initiator, 1 to it
+    ],
+    align=True,
+)
+
+
+class EndReason(IntEnum):
+    """Why a flow row was written; `open` is the running state."""
+
+    OPEN = 0
+    FIN = 1
+    RST = 2
+    IDLE = 3
+    ACTIVE = 4
+    EVICTED = 5
+    PORT_REUSE = 6
+    EOF = 7
+
+
+#: Running state of one bidirectional flow. Pairs are [forward, backward], triples [flow, forward,
+#: backward]. Means and `m2` (sum of squared deviations) are Welford's, in ns or bytes; minima and
+#: maxima of nothing are 0. "payload" is what follows the transport header, by its length on the wire.
+FLOW: Final = np.dtype(
+    [
+        # Key as the flow's first packet had it: src is the initiator.
+        ("src_hi", "<u8"),
+        ("src_lo", "<u8"),
+        ("dst_hi", "<u8"),
+        ("dst_lo", "<u8"),
+        ("flow_id", "<i8"),  # 63-bit hash of key and first timestamp
+        ("first_ts_ns", "<i8"),
+        ("last_ts_ns", "<i8"),  # latest packet time; never below first_ts_ns
+        ("last_clock_ns", "<i8"),  # house time at the last packet: what timeouts count from
+        ("end_ns", "<i8"),  # when in packet time the flow ended
+        ("first_frame", "<i8"),  # number of its first frame
+        ("tunnel_id", "<u4"),
+        ("vlan", "<i4"),  # VLAN id of the outermost tag, -1 without one
+        ("src_port", "<u2"),  # ICMP: type and counter-type (or code) act as ports
+        ("dst_port", "<u2"),
+        ("proto", "u1"),
+        ("ip_version", "u1"),
+        ("end_reason", "u1"),  # EndReason
+        ("is_continuation", "u1"),  # 1 where an active cut came before: direction was kept
+        ("fin_seen", "u1"),  # bits: 1 forward, 2 backward
+        ("is_closing", "u1"),  # FIN both ways or RST: lingers for late packets
+        ("tcp_flags", "<u2", 2),  # union of the flags seen
+        ("interface", "<u2"),
+        # Counts and lengths.
+        ("packets", "<i8", 2),
+        ("wire_bytes", "<i8", 2),
+        ("payload_bytes", "<i8", 2),
+        ("payload_mean", "<f8", 2),
+        ("payload_m2", "<f8", 2),
+        ("payload_min", "<i4", 2),
+        ("payload_max", "<i4", 2),
+        ("header_bytes", "<i8", 2),  # sum of transport headers
+        ("header_min_bytes", "<i4", 2),
+        ("data_packets", "<i8", 2),  # packets with at least one payload byte
+        ("init_window", "<i4", 2),  # TCP window of the first packet of a direction, -1 without one
+        # Time.
+        ("direction_last_ts_ns", "<i8", 2),  # latest packet time per direction
+        ("gap_sum_ns", "<i8", 3),
+        ("gap_mean_ns", "<f8", 3),
+        ("gap_m2_ns2", "<f8", 3),
+        ("gap_min_ns", "<i8", 3),
+        ("gap_max_ns", "<i8", 3),
+        # TCP flags by packets: fin syn rst psh ack urg ece cwr, each [forward, backward].
+        ("flag_counts", "<u4", (8, 2)),
+        # Active periods (gaps over 5 s part them), [active, idle].
+        ("active_start_ns", "<i8"),
+        ("period_n", "<i8", 2),
+        ("period_mean_ns", "<f8", 2),
+        ("period_m2_ns2", "<f8", 2),
+        ("period_min_ns", "<i8", 2),
+        ("period_max_ns", "<i8", 2),
+        ("long_gaps", "<i8"),  # gaps over 1 s: subflows are these + 1
+        # Bulks: at least 4 payload packets one way, no gap over 1 s, none with payload the other way.
+        ("bulk_start_ns", "<i8", 2),
+        ("bulk_last_ns", "<i8", 2),
+        ("bulk_tentative_bytes", "<i8", 2),
+        ("bulk_tentative_packets", "<i8", 2),
+        ("bulk_n", "<i8", 2),
+        ("bulk_packets", "<i8", 2),
+        ("bulk_bytes", "<i8", 2),
+        ("bulk_duration_ns", "<i8", 2),
+    ],
+    align=True,
+)
+
+#: Who and when a feature row is; never fed to a model.
+ROW: Final = np.dtype(
+    [
+        ("order_ns", "<i8"),  # when in packet time the row came out; rows are judged in this order
+        ("frame_number", "<i8"),  # 0 where a row is not a packet
+        ("first_ts_ns", "<i8"),
+        ("last_ts_ns", "<i8"),
+        ("src_hi", "<u8"),
+        ("src_lo", "<u8"),
+        ("dst_hi", "<u8"),
+        ("dst_lo", "<u8"),
+        ("flow_id", "<i8"),  # 0 without one
+        ("flow_first_ts_ns", "<i8"),
+        ("bytes", "<i8", 2),  # wire bytes of the flow so far, [forward, backward]
+        ("packets", "<i8", 2),
+        ("vlan", "<i4"),  # -1 without one
+        ("src_port", "<u2"),
+        ("dst_port", "<u2"),
+        ("interface", "<u2"),
+        ("proto", "u1"),
+        ("ip_version", "u1"),
+        ("end_reason", "u1"),  # EndReason; OPEN for a packet
+        ("direction", "u1"),  # of the packet in its flow: 0 from the initiator, 1 to it
+        ("is_flow", "u1"),  # 1 where the row has a flow
+    ],
+    align=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One feature: what a user needs to know to compute it alone."""
+
+    name: str
+    unit: str  # "1" for counts, ratios and flags; "B", "us", "B/s", ...
+    dtype: Literal["int64", "float64"]  # in files; models get float32
+    formula: str
+    source: str  # RFC section, Wireshark field, CICFlowMeter column...
+    meaning: str
+    original: str = ""  # the field's own spelling where ours differs
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The columns of one view, in order; a model is bound to `digest`."""
+
+    view: str
+    version: int
+    columns: tuple[Column, ...]
+    digest: str  # SHA-256 over view, version and every column's name, unit, dtype and formula
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureBatch:
+    """Rows of one view, ready to be scored or written."""
+
+    schema: Schema
+    values: NDArray[Any]  # (n_rows, n_columns) float32 for models, float64 for files; all finite
+    rows: NDArray[Any]  # ROW (n_rows,)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Rows in words: one entry a row."""
+
+    src: list[str]  # IPv4 dotted, IPv6 as RFC 5952, MAC with colons
+    dst: list[str]
+    proto: list[str]  # "TCP", "UDP", "ICMP", "IPv6-ICMP", "ARP", or the protocol number
+    community_id: list[str]  # "" without a flow
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one bundle says of the rows of one FeatureBatch. Flagged rows come with their reasons."""
+
+    view: str
+    detector: str
+    bundle: str  # the bundle's name
+    schema: Schema
+    columns: tuple[str, ...]  # the columns that the bundle uses, C of them
+    rows: NDArray[Any]  # ROW (n_rows,)
+    error: NDArray[np.float64]  # (n_rows,)
+    threshold: float
+    p_value: NDArray[np.float64]  # (n_rows,) conformal: share of calibration errors at least as high
+    flagged: NDArray[np.bool_]  # (n_rows,)
+    observed: NDArray[np.float64]  # (n_flagged, C) in the columns' own units
+    expected: NDArray[np.float64]  # (n_flagged, C) what the model would have expected
+    share: NDArray[np.float64]  # (n_flagged, C) of the error; a row sums to 1
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureShare:
+    """One reason of an alert, in real units."""
+
+    name: str
+    unit: str
+    observed: float
+    expected: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert, complete: a sink needs nothing else to write it."""
+
+    alert_id: str
+    timestamp_ns: int  # of the row's last packet
+    view: str
+    detector: str
+    bundle: str
+    schema: str  # "flow/1:0123abcd"
+    entity: str
+    reason: str  # the column with the largest share
+    error: float
+    threshold: float
+    p_value: float
+    severity: int  # 1 (worst) to 3
+    folded: int  # alerts of the same entity and reason kept back since the last one
+    features: tuple[FeatureShare, ...]  # largest share first, at most 5
+    src: str
+    dst: str
+    src_port: int
+    dst_port: int
+    proto: str
+    vlan: int  # -1 without one
+    in_iface: str
+    flow_id: int  # 0 without one
+    community_id: str  # "" without one
+    frame_number: int  # 0 where the row is not a packet
+    flow_start_ns: int
+    flow_end_ns: int
+    flow_packets: tuple[int, int]  # to the server, to the client
+    flow_bytes: tuple[int, int]
+    end_reason: str  # "" for a packet
+    evidence: str | None = None  # path of the packets behind the alert
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts by bucket, as a Prometheus histogram wants them."""
+
+    edges: tuple[float, ...]  # upper bounds, ascending, without +Inf
+    counts: NDArray[np.int64]  # (len(edges) + 1,) not cumulative; the last bucket is +Inf
+    total: float  # sum of the observed values
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One family of counts of a room, read at scrape time. Label values are never from the wire."""
+
+    name: str  # without the "tapwatch_" prefix; counters end in _total
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...]
+    values: Mapping[tuple[str, ...], float | Histogram]
