@@ -1,0 +1,65 @@
+"""The command line: one file a command, imported only when it is asked for.
+
+Exit codes: 0 done, 1 a fault of ours, 2 usage or configuration, 3 input cannot be read, 4 a bundle
+does not fit, 130 interrupted.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from tapwatch import __version__
+from tapwatch.errors import TapwatchError
+
+#: Command name -> (module, one line for the list). Each module holds a click command `command`.
+COMMANDS = {
+    "replay": ("tapwatch.cli.replay", "Score captures with a bundle, alert and count."),
+    "features": ("tapwatch.cli.features", "Write the rows of a view as Parquet or CSV."),
+    "train": ("tapwatch.cli.train", "Train a detector on benign input and write a bundle."),
+    "evaluate": ("tapwatch.cli.evaluate", "Hold alerts against a truth file."),
+    "inspect": ("tapwatch.cli.inspect", "Show what is in a bundle or a capture."),
+    "check-config": ("tapwatch.cli.check_config", "Check a configuration file."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when that command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None for a name that there is not."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run; every error that we raise on purpose becomes its message and its exit code."""
+        try:
+            return super().main(*args, **kwargs)
+        except TapwatchError as error:
+            for line in str(error).splitlines():
+                click.echo(f"tapwatch: {line}", err=True)
+            sys.exit(error.exit_code)
+        except BrokenPipeError:
+            # Whoever read our standard output has had enough (`| head`): that is no fault.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tapwatch")
+def main() -> None:
+    """Watch a network tap, or replay captures, and say what is unusual."""

@@ -1,0 +1,239 @@
+"""The corridor: carries parcels from room to room, and is the only place that knows the rooms.
+
+Live and replay take the same path; only the source differs.
+
+    FrameBatch -> PACKET, LINK, FLOW -> FeatureBatch a view -> Scores a bundle -> Alert
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapwatch.alerts import Policy
+from tapwatch.capture import Source
+from tapwatch.config import Config
+from tapwatch.decode import Decoder
+from tapwatch.detect import Scorer
+from tapwatch.features import VIEWS, View
+from tapwatch.flows import FlowTable, describe
+from tapwatch.tables import Alert, FeatureBatch, FrameBatch, Scores, Tally
+
+#: Rows of a view that is not one row a packet come out on ticks, before the packets of that time.
+_PACKET_VIEWS = frozenset({"packet", "afterimage"})
+
+
+class Watch(Protocol):
+    """Measures how long a stage is busy; the rooms read no clock."""
+
+    def __call__(self, stage: str) -> AbstractContextManager[object]:
+        """Measure what is done inside the `with`."""
+        ...
+
+
+class Sink(Protocol):
+    """Where alerts go."""
+
+    def write(self, alerts: Sequence[Alert]) -> None:
+        """Take alerts, in order."""
+        ...
+
+
+def no_watch(_stage: str) -> AbstractContextManager[object]:
+    """Measure nothing."""
+    return nullcontext()
+
+
+class Corridor:
+    """From frames to feature rows.
+
+    Parameters
+    ----------
+    config : Config
+    views : sequence of str
+        Names of the views to build.
+    dtype : numpy dtype
+        float32 for models, float64 for files.
+    workers : int
+        Threads that share the flow table; the rows do not depend on it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        views: Iterable[str],
+        *,
+        dtype: type[np.floating[Any]] = np.float32,
+        workers: int = 1,
+        watch: Watch = no_watch,
+    ) -> None:
+        self.decoder = Decoder()
+        self.flows = FlowTable(config.flows, workers=workers)
+        self.views: dict[str, View] = {name: VIEWS[name](dtype) for name in views}
+        self._watch = watch
+
+    def carry(self, frames: FrameBatch) -> dict[str, FeatureBatch]:
+        """Turn one batch of frames into the rows of each view that came out of it."""
+        with self._watch("decode"):
+            packets = self.decoder.decode(frames)
+        with self._watch("flows"):
+            update = self.flows.update(packets, frames.until_ns)
+        with self._watch("features"):
+            return {
+                name: view.update(packets, update.links, update.ended, frames.until_ns)
+                for name, view in self.views.items()
+            }
+
+    def finish(self) -> dict[str, FeatureBatch]:
+        """The source has ended: the rows of the flows that are still open."""
+        with self._watch("flows"):
+            ended = self.flows.finish()
+        with self._watch("features"):
+            return {name: view.finish(ended) for name, view in self.views.items()}
+
+    def tallies(self) -> list[Tally]:
+        """Counts of the rooms that packets pass through."""
+        rooms = (self.decoder, self.flows, *self.views.values())
+        return [tally for room in rooms for tally in room.tallies()]
+
+
+def extract(
+    source: Source, corridor: Corridor, view: str, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[FeatureBatch, int]]:
+    """Yield the rows of one view with the time up to which the source has been read, in ns.
+
+    The last item comes with the rows of the flows that were open at the end.
+    """
+    until_ns = 0
+    while not stopped() and (frames := source.read()) is not None:
+        until_ns = frames.until_ns
+        yield corridor.carry(frames)[view], until_ns
+    yield corridor.finish()[view], until_ns
+
+
+@dataclass(slots=True)
+class ViewCounts:
+    """One line of the ledger: what became of the rows of a view."""
+
+    rows: int = 0
+    scored: int = 0
+    shed: dict[str, int] = field(default_factory=dict)
+
+
+class House:
+    """From frames to alerts: the corridor, the bundles at its end, the policy and the sinks."""
+
+    def __init__(
+        self,
+        config: Config,
+        source: Source,
+        scorers: Sequence[Scorer],
+        sinks: Sequence[Sink],
+        *,
+        workers: int = 1,
+        watch: Watch = no_watch,
+    ) -> None:
+        self.source = source
+        self.scorers = scorers
+        self.sinks = sinks
+        self.policy = Policy(config.alerts)
+        views = tuple(dict.fromkeys(scorer.view for scorer in scorers))
+        self.corridor = Corridor(config, views, workers=workers, watch=watch)
+        self.counts = {view: ViewCounts() for view in views}
+        self.first_ns = 0
+        self.last_ns = 0
+        self._held: dict[str, list[FeatureBatch]] = {view: [] for view in views}
+        self._max_rows = config.detect.max_rows
+        self._watch = watch
+
+    def carry(self, frames: FrameBatch) -> None:
+        """Take one batch through all rooms; score when a micro-batch is full or on flush."""
+        if len(frames):
+            self.first_ns = self.first_ns or int(frames.frames["ts_ns"][0])
+            self.last_ns = max(self.last_ns, frames.until_ns)
+        self._hold(self.corridor.carry(frames))
+        if frames.flush or any(
+            sum(map(len, held)) >= self._max_rows for held in self._held.values()
+        ):
+            self._settle()
+
+    def close(self) -> None:
+        """The source has ended: score and report what is still open."""
+        self._hold(self.corridor.finish())
+        self._settle()
+
+    def _hold(self, batches: Mapping[str, FeatureBatch]) -> None:
+        for view, batch in batches.items():
+            self._held[view].append(batch)
+            self.counts[view].rows += len(batch)
+
+    def _settle(self) -> None:
+        # All views are scored up to the same packet time, so that the order in which rows are
+        # judged, and with it hold-down and rate limit, does not depend on how rows were batched.
+        with self._watch("detect"):
+            scores = [
+                (scorer, score)
+                for scorer in self.scorers
+                for score in self._score_held(scorer)
+            ]
+        for view, held in self._held.items():
+            self.counts[view].scored += sum(map(len, held))
+            held.clear()
+        with self._watch("alerts"):
+            alerts = self._judge([score for _, score in scores])
+            if alerts:
+                for sink in self.sinks:
+                    sink.write(alerts)
+
+    def _score_held(self, scorer: Scorer) -> Iterator[Scores]:
+        held = [batch for batch in self._held[scorer.view] if len(batch)]
+        if not held:
+            return
+        batch = held[0] if len(held) == 1 else _join(held)
+        yield scorer.score(batch)
+
+    def _judge(self, scores: Sequence[Scores]) -> list[Alert]:
+        """Alerts for the flagged rows of all views, in the order of packet time."""
+        flagged = []
+        for bundle, score in enumerate(scores):
+            positions = np.flatnonzero(score.flagged)
+            names = describe(score.rows[positions]) if len(positions) else None
+            late = score.view in _PACKET_VIEWS
+            for k, position in enumerate(positions):
+                order_ns = int(score.rows["order_ns"][position])
+                flagged.append((order_ns, late, int(position), bundle, k, names))
+        flagged.sort(key=lambda f: f[:4])
+        found = (
+            self.policy.judge(scores[bundle], k, names, self.source.interfaces)
+            for _, _, _, bundle, k, names in flagged
+            if names is not None
+        )
+        return [alert for alert in found if alert is not None]
+
+    def tallies(self) -> list[Tally]:
+        """Counts of all rooms, for the window."""
+        rooms: tuple[Any, ...] = (self.source, self.corridor, *self.scorers, self.policy)
+        sinks = (sink for sink in self.sinks if hasattr(sink, "tallies"))
+        return [tally for room in (*rooms, *sinks) for tally in room.tallies()]
+
+
+def _join(batches: Sequence[FeatureBatch]) -> FeatureBatch:
+    values: NDArray[Any] = np.concatenate([batch.values for batch in batches])
+    rows = np.concatenate([batch.rows for batch in batches])
+    return FeatureBatch(batches[0].schema, values, rows)
+
+
+def run(
+    source: Source,
+    house: House,
+    stopped: Callable[[], bool],
+    on_batch: Callable[[FrameBatch], None] = lambda _: None,
+) -> None:
+    """Carry parcels from room to room until the source ends or `stopped()`."""
+    while not stopped() and (frames := source.read()) is not None:
+        house.carry(frames)
+        on_batch(frames)
+    house.close()
