@@ -35,15 +35,15 @@ class FlowConfig(Section):
     icmp_idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Silence that ends an ICMP or ICMPv6 flow."""
     active_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
-    """A flow that never falls silent is cut and reported this often; 120 s is CICFlowMeter's cut."""
+    """A flow that is never silent is cut and reported this often; 120 s is CICFlowMeter's cut."""
     linger_s: Annotated[float, Field(gt=0, le=600)] = 5.0
     """Silence after FIN or RST that ends the flow: late ACKs belong to it (Zeek's close delay)."""
     capacity: Annotated[int, Field(ge=1024, le=1 << 24)] = 262_144
-    """Flows held in the whole process, an equal part in each of 64 buckets; the oldest is evicted."""
+    """Flows held in the process, an equal part in each of 64 buckets; the oldest is evicted."""
     fragment_capacity: Annotated[int, Field(ge=64, le=1 << 20)] = 4096
     """Datagrams whose first fragment is remembered, so that later ones find their flow."""
     hash_seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
-    """Seed of the flow hash. Replays use the same one; a live tap under attack wants a random one."""
+    """Seed of the flow hash: fixed for replays; a tap that is attacked wants a random one."""
 
     @model_validator(mode="after")
     def _cut_after_silence(self) -> Self:
@@ -51,8 +51,8 @@ class FlowConfig(Section):
             silence = getattr(self, key)
             if self.active_timeout_s <= silence:
                 raise ValueError(
-                    f"flows.active_timeout_s = {self.active_timeout_s}: want more than flows.{key}, "
-                    f"which is {silence} (else every flow is cut before silence can end it)"
+                    f"flows.active_timeout_s = {self.active_timeout_s}: want more than "
+                    f"flows.{key}, which is {silence} (else every flow is cut before silence can end it)"
                 )
         return self
 

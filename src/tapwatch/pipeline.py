@@ -175,9 +175,7 @@ class House:
         # judged, and with it hold-down and rate limit, does not depend on how rows were batched.
         with self._watch("detect"):
             scores = [
-                (scorer, score)
-                for scorer in self.scorers
-                for score in self._score_held(scorer)
+                (scorer, score) for scorer in self.scorers for score in self._score_held(scorer)
             ]
         for view, held in self._held.items():
             self.counts[view].scored += sum(map(len, held))

@@ -74,7 +74,10 @@ PACKET: Final = np.dtype(
         ("vlan_tci", "<u2"),  # of the outermost tag (or the one that the kernel took out)
         ("src_port", "<u2"),  # 0 on later fragments and where the protocol has none
         ("dst_port", "<u2"),
-        ("tcp_flags", "<u2"),  # 12 bits as Wireshark's tcp.flags: AE CWR ECE URG ACK PSH RST SYN FIN
+        (
+            "tcp_flags",
+            "<u2",
+        ),  # 12 bits as Wireshark's tcp.flags: AE CWR ECE URG ACK PSH RST SYN FIN
         ("tcp_window", "<u2"),  # as sent, unscaled
         ("tcp_mss", "<u2"),  # maximum segment size option
         ("udp_bytes", "<u2"),  # length field of UDP
@@ -88,7 +91,10 @@ PACKET: Final = np.dtype(
         ("ip_flags", "u1"),  # 4 reserved, 2 don't fragment, 1 more fragments
         ("is_fragment", "u1"),  # 1 where more fragments follow or the offset is not 0
         ("transport_header_bytes", "u1"),
-        ("tcp_options", "u1"),  # bits: 1 MSS, 2 window scale, 4 SACK permitted, 8 SACK, 16 timestamps
+        (
+            "tcp_options",
+            "u1",
+        ),  # bits: 1 MSS, 2 window scale, 4 SACK permitted, 8 SACK, 16 timestamps
         ("tcp_window_scale", "u1"),  # shift count; 255 where the option is absent
         ("icmp_type", "u1"),
         ("icmp_code", "u1"),
@@ -99,7 +105,7 @@ PACKET: Final = np.dtype(
     align=True,
 )
 
-#: What flows/ says of each packet: whose it is, which way it goes, and the state of the flow after it.
+#: What flows/ says of each packet: whose it is, which way it goes, the state of the flow after it.
 LINK: Final = np.dtype(
     [
         ("flow_id", "<i8"),  # 0 where the packet is of no flow
@@ -130,7 +136,7 @@ class EndReason(IntEnum):
 
 #: Running state of one bidirectional flow. Pairs are [forward, backward], triples [flow, forward,
 #: backward]. Means and `m2` (sum of squared deviations) are Welford's, in ns or bytes; minima and
-#: maxima of nothing are 0. "payload" is what follows the transport header, by its length on the wire.
+#: maxima of nothing are 0. "payload" follows the transport header, by its length on the wire.
 FLOW: Final = np.dtype(
     [
         # Key as the flow's first packet had it: src is the initiator.
@@ -185,7 +191,7 @@ FLOW: Final = np.dtype(
         ("period_min_ns", "<i8", 2),
         ("period_max_ns", "<i8", 2),
         ("long_gaps", "<i8"),  # gaps over 1 s: subflows are these + 1
-        # Bulks: at least 4 payload packets one way, no gap over 1 s, none with payload the other way.
+        # Bulks: 4 or more payload packets one way, no gap over 1 s, no payload the other way.
         ("bulk_start_ns", "<i8", 2),
         ("bulk_last_ns", "<i8", 2),
         ("bulk_tentative_bytes", "<i8", 2),
@@ -279,7 +285,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What one bundle says of the rows of one FeatureBatch. Flagged rows come with their reasons."""
+    """What one bundle says of the rows of one FeatureBatch; flagged rows come with reasons."""
 
     view: str
     detector: str
@@ -289,7 +295,9 @@ class Scores:
     rows: NDArray[Any]  # ROW (n_rows,)
     error: NDArray[np.float64]  # (n_rows,)
     threshold: float
-    p_value: NDArray[np.float64]  # (n_rows,) conformal: share of calibration errors at least as high
+    p_value: NDArray[
+        np.float64
+    ]  # (n_rows,) conformal: share of calibration errors at least as high
     flagged: NDArray[np.bool_]  # (n_rows,)
     observed: NDArray[np.float64]  # (n_flagged, C) in the columns' own units
     expected: NDArray[np.float64]  # (n_flagged, C) what the model would have expected
