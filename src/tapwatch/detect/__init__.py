@@ -1,0 +1,7 @@
+"""ROOM 5: FeatureBatch -> Scores. Importing it loads no torch; loading a bundle or scoring does."""
+
+from tapwatch.detect.bundle import Bundle, load_bundle
+from tapwatch.detect.registry import DETECTORS
+from tapwatch.detect.scorer import Scorer
+
+__all__ = ["DETECTORS", "Bundle", "Scorer", "load_bundle"]

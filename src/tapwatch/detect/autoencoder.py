@@ -1,0 +1,259 @@
+"""Dense autoencoders: rectified hidden layers, linear output, mean squared error over columns.
+
+Letters of the shape comments: B rows of C columns.
+"""
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tapwatch.detect.detector import (
+    CHUNK_ROWS,
+    Arrays,
+    Detector,
+    Epoch,
+    Parameters,
+    Progress,
+    Rows,
+    refuse_others,
+    shares_of,
+    silent,
+    take_array,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Layers = list[tuple[Tensor, Tensor]]
+
+#: The matrix library takes other kernels for a handful of rows (up to 4 were seen), which differ in
+#: the last bits. From here on a row's result does not depend on its batch.
+MIN_ROWS: Final = 8
+
+_GRADIENT_NORM: Final = 1.0  # rows of the heavy tail shall not throw the weights about
+_STALE_EPOCHS: Final = 2  # epochs without improvement after which the step is halved
+_IMPROVEMENT: Final = 1e-3  # relative; less is noise
+
+
+class AutoencoderParameters(Parameters):
+    """What may be set of an autoencoder."""
+
+    hidden: Annotated[
+        list[Annotated[int, Field(ge=1, le=65_536)]] | None, Field(min_length=1, max_length=16)
+    ] = None
+    """Widths of the hidden layers; by default they follow the number of columns."""
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
+    """Passes over the training rows, at most."""
+    batch_rows: Annotated[int, Field(ge=1, le=65_536)] = 256
+    """Rows of a gradient step."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    """First step size of Adam; halved when the validation loss stands still."""
+    patience: Annotated[int, Field(ge=1, le=100_000)] = 6
+    """Epochs without improvement on the validation rows that end the fit."""
+
+
+class Autoencoder(Detector):
+    """Learns to reproduce benign rows through a bottleneck; what it cannot reproduce is unusual.
+
+    The error of a row is the mean over columns of the squared difference between the row and its
+    reconstruction, both in preprocessed space.
+    """
+
+    parameters_type = AutoencoderParameters
+    #: Hidden widths as fractions of the number of columns.
+    fractions: ClassVar[tuple[float, ...]]
+
+    def __init__(self, parameters: AutoencoderParameters, layers: "Layers") -> None:
+        self.parameters = parameters
+        self.n_columns = int(layers[0][0].shape[1])
+        self._layers = layers
+
+    @classmethod
+    def widths(cls, parameters: AutoencoderParameters, n_columns: int) -> list[int]:
+        """Layer widths from input to output."""
+        hidden = parameters.hidden or [max(1, int(n_columns * f)) for f in cls.fractions]
+        return [n_columns, *hidden, n_columns]
+
+    @classmethod
+    def fit(
+        cls,
+        rows: Rows,
+        validation: Rows,
+        parameters: Parameters,
+        *,
+        seed: int,
+        device: str = "cpu",
+        progress: Progress = silent,
+    ) -> Self:
+        """Fit with Adam; keep the weights of the epoch with the lowest validation loss."""
+        import torch
+
+        assert isinstance(parameters, AutoencoderParameters)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # more threads add in another order: other last bits
+        try:
+            generator = torch.Generator().manual_seed(seed)
+            widths = cls.widths(parameters, rows.shape[1])
+            weights = [w.to(device).requires_grad_() for w in _initial(widths, generator)]
+            best = _descend(
+                weights,
+                torch.from_numpy(rows),
+                torch.from_numpy(validation if len(validation) else rows),
+                parameters,
+                generator,
+                progress,
+            )
+        finally:
+            torch.set_num_threads(threads)
+        return cls(parameters, list(zip(best[::2], best[1::2], strict=True)))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Weights and biases, float32, by layer."""
+        arrays = {}
+        for k, (weight, bias) in enumerate(self._layers):
+            arrays[f"layer{k}.weight"] = weight.numpy()
+            arrays[f"layer{k}.bias"] = bias.numpy()
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, parameters: Parameters, n_columns: int, arrays: Arrays) -> Self:
+        """Take the weights after checking each shape."""
+        import torch
+
+        assert isinstance(parameters, AutoencoderParameters)
+        layers = []
+        names = set()
+        for k, (n_in, n_out) in enumerate(pairwise(cls.widths(parameters, n_columns))):
+            weight = take_array(arrays, f"layer{k}.weight", (n_out, n_in), np.float32)
+            bias = take_array(arrays, f"layer{k}.bias", (n_out,), np.float32)
+            # Copies: loaded arrays may be read-only, which torch does not know.
+            layers.append((torch.from_numpy(weight.copy()), torch.from_numpy(bias.copy())))
+            names |= {f"layer{k}.weight", f"layer{k}.bias"}
+        refuse_others(arrays, frozenset(names))
+        return cls(parameters, layers)
+
+    def _score(self, rows: Rows) -> NDArray[np.float64]:
+        import torch
+
+        with torch.inference_mode():
+            squared = self._residual(rows).square_()
+            return squared.mean(1).numpy()[: len(rows)].astype(np.float64)
+
+    def _contributions(self, rows: Rows) -> NDArray[np.float64]:
+        import torch
+
+        with torch.inference_mode():
+            squared = self._residual(rows).square_().numpy()
+        return shares_of(squared[: len(rows)])
+
+    def _expected(self, rows: Rows) -> Rows:
+        import torch
+
+        with torch.inference_mode():
+            reconstruction: Rows = _forward(_padded(rows), self._layers).numpy()
+        return reconstruction[: len(rows)]
+
+    def _residual(self, rows: Rows) -> "Tensor":
+        """Reconstruction minus row, (max(B, MIN_ROWS), C)."""
+        padded = _padded(rows)
+        return _forward(padded, self._layers).sub_(padded)
+
+
+def _padded(rows: Rows) -> "Tensor":
+    import torch
+
+    if len(rows) < MIN_ROWS:
+        padded = np.zeros((MIN_ROWS, rows.shape[1]), np.float32)
+        padded[: len(rows)] = rows
+        return torch.from_numpy(padded)
+    # torch warns of arrays that it must not write to; nothing here writes, but it cannot know.
+    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
+
+
+def _forward(rows: "Tensor", layers: "Layers") -> "Tensor":
+    import torch
+
+    *hidden, (weight, bias) = layers
+    code = rows  # (B, C)
+    for hidden_weight, hidden_bias in hidden:
+        code = torch.addmm(hidden_bias, code, hidden_weight.t()).relu_()  # (B, width)
+    return torch.addmm(bias, code, weight.t())  # (B, C)
+
+
+def _initial(widths: list[int], generator: Any) -> list["Tensor"]:
+    """Weights and biases, uniform within one over the root of the inputs (He et al. 2015 bound)."""
+    import torch
+
+    weights = []
+    for n_in, n_out in pairwise(widths):
+        bound = n_in**-0.5
+        for shape in ((n_out, n_in), (n_out,)):
+            weights.append(torch.empty(shape).uniform_(-bound, bound, generator=generator))
+    return weights
+
+
+def _descend(
+    weights: list["Tensor"],
+    rows: "Tensor",
+    validation: "Tensor",
+    parameters: AutoencoderParameters,
+    generator: Any,
+    progress: Progress,
+) -> list["Tensor"]:
+    """Run the epochs; return the weights of the best one, on the CPU."""
+    import torch
+
+    optimiser = torch.optim.Adam(weights, lr=parameters.learning_rate)
+    best = [w.detach().cpu().clone() for w in weights]
+    best_loss, stale = float("inf"), 0
+    for number in range(1, parameters.epochs + 1):
+        train_loss = _epoch(weights, rows, parameters.batch_rows, optimiser, generator)
+        loss = _mean_loss(weights, validation)
+        is_best = loss < best_loss * (1 - _IMPROVEMENT)
+        if is_best:
+            best_loss, stale = loss, 0
+            best = [w.detach().cpu().clone() for w in weights]
+        else:
+            stale += 1
+            if stale % _STALE_EPOCHS == 0:
+                optimiser.param_groups[0]["lr"] /= 2
+        progress(Epoch(number, parameters.epochs, train_loss, loss, is_best))
+        if stale >= parameters.patience:
+            break
+    return best
+
+
+def _epoch(
+    weights: list["Tensor"], rows: "Tensor", batch_rows: int, optimiser: Any, generator: Any
+) -> float:
+    """One pass over the rows in random order; the mean loss on the way."""
+    import torch
+
+    layers = list(zip(weights[::2], weights[1::2], strict=True))
+    total = 0.0
+    order = torch.randperm(len(rows), generator=generator)
+    for start in range(0, len(rows), batch_rows):
+        index = order[start : start + batch_rows]
+        batch = rows[index].to(weights[0].device)  # (B, C)
+        loss = (_forward(batch, layers) - batch).square().mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(weights, _GRADIENT_NORM)
+        optimiser.step()
+        total += loss.item() * len(index)
+    return total / len(rows)
+
+
+def _mean_loss(weights: list["Tensor"], rows: "Tensor") -> float:
+    import torch
+
+    layers = list(zip(weights[::2], weights[1::2], strict=True))
+    total = 0.0
+    with torch.inference_mode():
+        for start in range(0, len(rows), CHUNK_ROWS):
+            batch = rows[start : start + CHUNK_ROWS].to(weights[0].device)
+            total += (_forward(batch, layers) - batch).square().sum().item()
+    return total / rows.numel()

@@ -1,0 +1,192 @@
+"""The one face that every detector has, and what all of them share: checks and bounded chunks."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from tapwatch.errors import ArtifactError
+
+#: Rows that a detector works on at once, whatever it is given: bounds its scratch memory.
+CHUNK_ROWS: Final = 4096
+
+Rows = NDArray[np.float32]  # (n_rows, n_columns) preprocessed
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Parameters(BaseModel):
+    """Hyper-parameters of a detector; `--set KEY=VALUE` and the bundle both pass through here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """How far a fit has come."""
+
+    number: int  # 1-based
+    of: int  # at most
+    train_loss: float
+    validation_loss: float
+    is_best: bool
+
+
+#: Told after every epoch.
+Progress = Callable[[Epoch], None]
+
+
+def silent(_epoch: Epoch) -> None:
+    """Report nothing."""
+
+
+class Detector(ABC):
+    """Says how unusual a preprocessed row is; higher is more unusual.
+
+    A row's results never depend on the other rows of the call: batch size is no part of a score.
+    """
+
+    name: ClassVar[str]
+    parameters_type: ClassVar[type[Parameters]]
+
+    parameters: Parameters
+    n_columns: int
+
+    @classmethod
+    @abstractmethod
+    def fit(
+        cls,
+        rows: Rows,
+        validation: Rows,
+        parameters: Parameters,
+        *,
+        seed: int,
+        device: str = "cpu",
+        progress: Progress = silent,
+    ) -> Self:
+        """Learn what benign rows look like.
+
+        Parameters
+        ----------
+        rows : float32 (n_rows, n_columns)
+            Preprocessed benign rows to learn from.
+        validation : float32 (n_validation, n_columns)
+            Benign rows that tell when to stop; not learnt from.
+        parameters : Parameters
+            Of the detector's own class.
+        seed : int
+            Same rows, parameters and seed give the same detector, bit for bit.
+        device : str
+            "cpu" or "cuda".
+        progress : callable
+            Told after every epoch.
+        """
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything learnt, as plain arrays."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, parameters: Parameters, n_columns: int, arrays: Arrays) -> Self:
+        """Build the detector that `arrays()` came from.
+
+        Raises
+        ------
+        ArtifactError
+            An array is missing, superfluous, or of another shape or dtype.
+        """
+
+    @abstractmethod
+    def _score(self, rows: Rows) -> NDArray[np.float64]:
+        """Error of at most CHUNK_ROWS rows."""
+
+    @abstractmethod
+    def _contributions(self, rows: Rows) -> NDArray[np.float64]:
+        """Shares of at most CHUNK_ROWS rows."""
+
+    @abstractmethod
+    def _expected(self, rows: Rows) -> Rows:
+        """Expected values of at most CHUNK_ROWS rows."""
+
+    def score(self, rows: Rows) -> NDArray[np.float64]:
+        """Error per row.
+
+        Parameters
+        ----------
+        rows : float32 (n_rows, n_columns)
+            Preprocessed; left as they are.
+
+        Returns
+        -------
+        error : float64 (n_rows,)
+
+        Raises
+        ------
+        ArtifactError
+            The number of columns is not the detector's.
+        """
+        parts = [self._score(part) for part in self._chunks(rows)]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def contributions(self, rows: Rows) -> NDArray[np.float64]:
+        """Share of each column in the error, (n_rows, n_columns); a row sums to 1.
+
+        Where the error is a sum over columns it is that column's part; elsewhere the drop of the
+        error when the column is set to its benign median.
+        """
+        parts = [self._contributions(part) for part in self._chunks(rows)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.n_columns))
+
+    def expected(self, rows: Rows) -> Rows:
+        """What the detector would have expected, (n_rows, n_columns), in preprocessed space."""
+        parts = [self._expected(part) for part in self._chunks(rows)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.n_columns), np.float32)
+
+    def _chunks(self, rows: Rows) -> Iterator[Rows]:
+        if rows.ndim != 2 or rows.shape[1] != self.n_columns:
+            raise ArtifactError(
+                f"detector {self.name}: rows of shape {rows.shape}: want (n, {self.n_columns})"
+            )
+        for start in range(0, len(rows), CHUNK_ROWS):
+            yield rows[start : start + CHUNK_ROWS]
+
+
+def shares_of(parts: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Turn parts >= 0 of an error, (n_rows, n_columns), into shares; nothing is shared evenly."""
+    parts = parts.astype(np.float64)
+    total = parts.sum(axis=1, keepdims=True)
+    even = np.full_like(parts, 1.0 / parts.shape[1])
+    shares: NDArray[np.float64] = np.divide(parts, total, out=even, where=total > 0)
+    return shares
+
+
+def take_array(
+    arrays: Arrays, key: str, shape: tuple[int, ...], dtype: type[np.generic]
+) -> NDArray[Any]:
+    """Return arrays[key] after checking that it is what is wanted and finite.
+
+    Raises
+    ------
+    ArtifactError
+        Naming the key, what was found and what is wanted.
+    """
+    if key not in arrays:
+        raise ArtifactError(f"array {key}: absent: want {dtype.__name__} {shape}")
+    array = arrays[key]
+    if array.shape != shape or array.dtype != dtype:
+        raise ArtifactError(
+            f"array {key}: {array.dtype} {array.shape}: want {dtype.__name__} {shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ArtifactError(f"array {key}: holds NaN or infinity: want finite values")
+    return array
+
+
+def refuse_others(arrays: Arrays, wanted: frozenset[str]) -> None:
+    """Raise ArtifactError where there are arrays that nobody asked for."""
+    if others := sorted(set(arrays) - wanted):
+        raise ArtifactError(f"array {others[0]}: not known: want only {', '.join(sorted(wanted))}")

@@ -1,0 +1,183 @@
+"""When an error is an alert: thresholds from held-out benign errors and an alert budget.
+
+The operator says how many rows an hour may be flagged; the calibration rows say how many rows an
+hour there are. Their quotient alpha is the share of benign rows that may be flagged.
+
+conformal   p = (1 + #{calibration errors >= s}) / (n + 1); flagged when p <= alpha. Where benign
+            rows are exchangeable, a benign row is flagged with probability at most alpha
+            (Vovk, Gammerman, Shafer 2005, section 2.2).
+quantile    flagged above factor * (the 1 - alpha quantile of the calibration errors).
+
+Both are one comparison, error > value, on errors of six significant digits.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapwatch.detect.detector import Arrays, refuse_others, take_array
+from tapwatch.detect.significance import significant
+from tapwatch.errors import ArtifactError, ConfigError
+
+ThresholdMethod = Literal["conformal", "quantile"]
+THRESHOLD_METHODS: Final[tuple[str, ...]] = get_args(ThresholdMethod)
+
+#: Calibration errors kept exactly, from the highest down, and then of the others.
+_TAIL: Final = 4096
+_BODY: Final = 1024
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Errors of held-out benign rows, as far as p-values need them.
+
+    `exceed[j]` counts the calibration errors above error[j - 1], so that for a score s with
+    error[j - 1] < s <= error[j] it is the count of those at least s. Where errors were thinned out
+    in between, it is an upper bound: p-values come out larger, never smaller.
+    """
+
+    n: int
+    error: NDArray[np.float64]  # (k,) ascending, without repeats; the last is the maximum
+    exceed: NDArray[np.int64]  # (k + 1,) descending from n to 0
+
+    def p_value(self, errors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Conformal p-values, (n_rows,), between 1 / (n + 1) and 1."""
+        at_least = self.exceed[np.searchsorted(self.error, errors, side="left")]
+        return (at_least + 1).astype(np.float64) / (self.n + 1)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Errors and counts."""
+        return {"error": self.error, "exceed": self.exceed}
+
+    @classmethod
+    def from_arrays(cls, n: int, arrays: Arrays) -> "Calibration":
+        """Build from a bundle's arrays.
+
+        Raises
+        ------
+        ArtifactError
+            The arrays are not what `arrays()` can have written.
+        """
+        if "error" not in arrays or arrays["error"].ndim != 1 or not len(arrays["error"]):
+            raise ArtifactError("array error: want a row of at least one number")
+        k = len(arrays["error"])
+        error = take_array(arrays, "error", (k,), np.float64)
+        exceed = take_array(arrays, "exceed", (k + 1,), np.int64)
+        refuse_others(arrays, frozenset({"error", "exceed"}))
+        if not (np.diff(error) > 0).all():
+            raise ArtifactError("array error: want ascending values")
+        if exceed[0] != n or exceed[-1] != 0 or not (np.diff(exceed) < 0).all():
+            raise ArtifactError(f"array exceed: want values that fall from {n} to 0")
+        return cls(n, error, exceed)
+
+
+def summarise(errors: NDArray[np.float64]) -> Calibration:
+    """Keep what p-values need: the highest 4,096 errors as they are, the rest thinned to 1,024."""
+    unique, counts = np.unique(significant(errors), return_counts=True)
+    above = len(errors) - np.cumsum(counts)  # errors above unique[i]
+    body = max(0, len(unique) - _TAIL)
+    keep = np.arange(len(unique))
+    if body > _BODY:
+        thinned = np.linspace(0, body - 1, _BODY).astype(np.int64)
+        keep = np.concatenate([np.unique(thinned), keep[body:]])
+    exceed = np.concatenate([[len(errors)], above[keep]]).astype(np.int64)
+    return Calibration(len(errors), unique[keep], exceed)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Where the line is, and how it came there."""
+
+    method: ThresholdMethod
+    value: float  # flagged when the error is above it
+    alpha: float  # share of benign rows that the budget allows to be flagged
+    factor: float
+    beyond: float
+    budget_per_hour: float
+    rows_per_hour: float  # 0 where the calibration rows span no time
+    expected_per_hour: float  # flagged benign rows, at most, if the future is like calibration
+    warnings: tuple[str, ...]
+
+
+def calibrate(
+    errors: NDArray[np.float64],
+    rows_per_hour: float,
+    budget_per_hour: float,
+    *,
+    method: ThresholdMethod = "conformal",
+    factor: float = 1.0,
+    beyond: float = 1.25,
+) -> Threshold:
+    """Find the threshold that keeps flagged benign rows within the budget.
+
+    Parameters
+    ----------
+    errors : float64 (n,)
+        Of held-out benign rows; what is not finite is refused.
+    rows_per_hour : float
+        Rate of the calibration rows; 0 where it is not known.
+    budget_per_hour : float
+        Rows that may be flagged in an hour of benign traffic.
+    method : {"conformal", "quantile"}
+    factor : float
+        Multiplies the quantile; the conformal rule has no use for it.
+    beyond : float
+        Multiplies the largest calibration error where the budget asks for a rarer quantile than
+        the calibration rows can show.
+
+    Raises
+    ------
+    ConfigError
+        No calibration rows, an error that is not finite, or a budget that is not above 0.
+    """
+    n = len(errors)
+    if n == 0:
+        raise ConfigError("calibration rows", 0, "at least 1")
+    if not np.isfinite(errors).all():
+        raise ConfigError("calibration errors", "NaN or infinity", "finite errors")
+    if not budget_per_hour > 0:
+        raise ConfigError("budget", budget_per_hour, "more than 0 alerts an hour")
+    if 0 < rows_per_hour <= budget_per_hour:
+        rate = f"less than the {rows_per_hour:.6g} rows an hour of the calibration rows"
+        raise ConfigError("budget", budget_per_hour, rate, "else every row may be an alert")
+    descending = np.sort(significant(errors))[::-1]
+    alpha = budget_per_hour / rows_per_hour if rows_per_hour > 0 else 0.0
+    # p <= alpha means 1 + #{>= s} <= alpha (n + 1): k - 1 calibration errors may be above the line.
+    # The small excess forgives the rounding of a product that ought to be whole.
+    k = min(n, int(alpha * (n + 1) * (1 + 1e-12)))
+    warnings: tuple[str, ...] = ()
+    if k < 1:
+        value = float(descending[0]) * beyond
+        share = 1 / (n + 1)
+        warnings = (_too_rare(n, rows_per_hour, budget_per_hour, beyond),)
+    elif method == "conformal":
+        value = float(descending[k - 1])
+        share = k / (n + 1)
+    else:
+        value = float(np.quantile(descending, 1 - alpha, method="higher")) * factor
+        share = (1 + np.count_nonzero(descending > value)) / (n + 1)
+    return Threshold(
+        method=method,
+        value=float(significant(np.array([value]))[0]),
+        alpha=alpha,
+        factor=factor,
+        beyond=beyond,
+        budget_per_hour=budget_per_hour,
+        rows_per_hour=rows_per_hour,
+        expected_per_hour=share * rows_per_hour,
+        warnings=warnings,
+    )
+
+
+def _too_rare(n: int, rows_per_hour: float, budget_per_hour: float, beyond: float) -> str:
+    taken = f"the threshold is the largest calibration error times {beyond:g}"
+    if rows_per_hour <= 0:
+        return f"the {n} calibration rows span no time, so the budget says nothing: {taken}"
+    hours = n / rows_per_hour
+    return (
+        f"a budget of {budget_per_hour:g} an hour needs {1 / budget_per_hour:.3g} h of calibration "
+        f"rows or more, but there are {n} rows in {hours:.3g} h, which show at best "
+        f"{rows_per_hour / (n + 1):.3g} an hour: {taken}"
+    )
