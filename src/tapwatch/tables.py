@@ -114,6 +114,8 @@ LINK: Final = np.dtype(
         ("gap_direction_ns", "<i8"),  # since the previous one in this direction; 0 for the first
         ("bytes", "<i8", 2),  # wire bytes so far, [forward, backward]
         ("packets", "<u4", 2),  # packets so far, [forward, backward], this one included
+        ("src_port", "<u2"),  # of the flow's key as this packet goes: ICMP types, ports of fragments
+        ("dst_port", "<u2"),
         ("is_flow", "u1"),
         ("direction", "u1"),  # 0 from the initiator, 1 to it
     ],
@@ -136,7 +138,8 @@ class EndReason(IntEnum):
 
 #: Running state of one bidirectional flow. Pairs are [forward, backward], triples [flow, forward,
 #: backward]. Means and `m2` (sum of squared deviations) are Welford's, in ns or bytes; minima and
-#: maxima of nothing are 0. "payload" follows the transport header, by its length on the wire.
+#: maxima of nothing are 0. "payload" is what follows the transport header, by its length on the wire.
+#: Ten cache lines: the key and what every packet touches come first, what an end writes comes last.
 FLOW: Final = np.dtype(
     [
         # Key as the flow's first packet had it: src is the initiator.
@@ -144,12 +147,6 @@ FLOW: Final = np.dtype(
         ("src_lo", "<u8"),
         ("dst_hi", "<u8"),
         ("dst_lo", "<u8"),
-        ("flow_id", "<i8"),  # 63-bit hash of key and first timestamp
-        ("first_ts_ns", "<i8"),
-        ("last_ts_ns", "<i8"),  # latest packet time; never below first_ts_ns
-        ("last_clock_ns", "<i8"),  # house time at the last packet: what timeouts count from
-        ("end_ns", "<i8"),  # when in packet time the flow ended
-        ("first_frame", "<i8"),  # number of its first frame
         ("tunnel_id", "<u4"),
         ("vlan", "<i4"),  # VLAN id of the outermost tag, -1 without one
         ("src_port", "<u2"),  # ICMP: type and counter-type (or code) act as ports
@@ -158,12 +155,18 @@ FLOW: Final = np.dtype(
         ("ip_version", "u1"),
         ("end_reason", "u1"),  # EndReason
         ("is_continuation", "u1"),  # 1 where an active cut came before: direction was kept
-        ("fin_seen", "u1"),  # bits: 1 forward, 2 backward
-        ("is_closing", "u1"),  # FIN both ways or RST: lingers for late packets
+        ("fin_seen", "u1"),  # bits: 1 forward, 2 backward; an active cut keeps them
+        ("is_closing", "u1"),  # 0, or why it lingers for late packets: EndReason FIN or RST
+        ("interface", "<u2"),  # of its first packet
         ("tcp_flags", "<u2", 2),  # union of the flags seen
-        ("interface", "<u2"),
-        # Counts and lengths.
+        ("last_clock_ns", "<i8"),  # house time at the last packet: what timeouts count from
+        ("flow_id", "<i8"),  # 63-bit hash of key and first timestamp
+        ("first_ts_ns", "<i8"),
+        ("last_ts_ns", "<i8"),  # latest packet time; never below first_ts_ns
+        ("direction_last_ts_ns", "<i8", 2),  # latest packet time per direction
+        ("active_start_ns", "<i8"),  # when the running active period began
         ("packets", "<i8", 2),
+        # Lengths.
         ("wire_bytes", "<i8", 2),
         ("payload_bytes", "<i8", 2),
         ("payload_mean", "<f8", 2),
@@ -171,11 +174,11 @@ FLOW: Final = np.dtype(
         ("payload_min", "<i4", 2),
         ("payload_max", "<i4", 2),
         ("header_bytes", "<i8", 2),  # sum of transport headers
-        ("header_min_bytes", "<i4", 2),
-        ("data_packets", "<i8", 2),  # packets with at least one payload byte
         ("init_window", "<i4", 2),  # TCP window of the first packet of a direction, -1 without one
-        # Time.
-        ("direction_last_ts_ns", "<i8", 2),  # latest packet time per direction
+        ("data_packets", "<i8", 2),  # packets with at least one payload byte
+        ("header_min_bytes", "<u2", 2),  # shortest transport header, 0 where no packet had one
+        # Gaps between packets; one of a late packet counts as 0.
+        ("long_gaps", "<i4"),  # gaps over 1 s: subflows are these + 1
         ("gap_sum_ns", "<i8", 3),
         ("gap_mean_ns", "<f8", 3),
         ("gap_m2_ns2", "<f8", 3),
@@ -183,23 +186,24 @@ FLOW: Final = np.dtype(
         ("gap_max_ns", "<i8", 3),
         # TCP flags by packets: fin syn rst psh ack urg ece cwr, each [forward, backward].
         ("flag_counts", "<u4", (8, 2)),
-        # Active periods (gaps over 5 s part them), [active, idle].
-        ("active_start_ns", "<i8"),
-        ("period_n", "<i8", 2),
+        # Bulks: at least 4 payload packets one way, no gap over 1 s, none with payload the other way.
+        ("bulk_start_ns", "<i8", 2),
+        ("bulk_last_ns", "<i8", 2),
+        ("bulk_tentative_bytes", "<i8", 2),
+        ("bulk_tentative_packets", "<i4", 2),
+        ("bulk_n", "<i4", 2),
+        ("bulk_packets", "<i4", 2),
+        ("bulk_bytes", "<i8", 2),
+        ("bulk_duration_ns", "<i8", 2),
+        # Active periods (gaps over 5 s part them), [active, idle]; the last one is added at the end.
+        ("period_n", "<i4", 2),
         ("period_mean_ns", "<f8", 2),
         ("period_m2_ns2", "<f8", 2),
         ("period_min_ns", "<i8", 2),
         ("period_max_ns", "<i8", 2),
-        ("long_gaps", "<i8"),  # gaps over 1 s: subflows are these + 1
-        # Bulks: 4 or more payload packets one way, no gap over 1 s, no payload the other way.
-        ("bulk_start_ns", "<i8", 2),
-        ("bulk_last_ns", "<i8", 2),
-        ("bulk_tentative_bytes", "<i8", 2),
-        ("bulk_tentative_packets", "<i8", 2),
-        ("bulk_n", "<i8", 2),
-        ("bulk_packets", "<i8", 2),
-        ("bulk_bytes", "<i8", 2),
-        ("bulk_duration_ns", "<i8", 2),
+        ("first_frame", "<i8"),  # number of its first frame
+        ("end_ns", "<i8"),  # when in packet time the flow ended
+        ("order_ns", "<i8"),  # when in packet time the row comes out; becomes ROW.order_ns
     ],
     align=True,
 )
