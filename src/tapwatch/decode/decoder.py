@@ -1,0 +1,113 @@
+"""The room's door: a decoder that remembers the clock and the counts of one source."""
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapwatch.decode.kernel import decode_rows
+from tapwatch.decode.status import DecodeStatus, OptionFault, Protocol
+from tapwatch.errors import TapwatchError
+from tapwatch.tables import PACKET, FrameBatch, Tally
+
+
+class Decoder:
+    """Turn the frames of one source into rows, batch by batch.
+
+    Where one batch ends and the next begins changes no row: the only state is the latest capture
+    time seen, and the counts.
+
+    Parameters
+    ----------
+    clock_ns : int, optional
+        Latest capture time of the part of the source that another decoder has done.
+    """
+
+    def __init__(self, clock_ns: int = -(1 << 63)) -> None:
+        self.clock_ns = clock_ns
+        self._status_counts = np.zeros(len(DecodeStatus), np.int64)
+        self._protocol_counts = np.zeros(len(Protocol), np.int64)
+        self._option_fault_counts = np.zeros(len(OptionFault), np.int64)
+
+    def decode(self, batch: FrameBatch) -> NDArray[Any]:
+        """Decode every frame; one row out per frame in, in the same order.
+
+        Parameters
+        ----------
+        batch : FrameBatch
+            Frames of any mix of link types.
+
+        Returns
+        -------
+        packets : PACKET (n_frames,)
+            A frame that could not be decoded is still a row: `status` says how far we came, what
+            was read until then stays, and what could not be read is 0.
+
+        Raises
+        ------
+        TapwatchError
+            If a frame does not lie within the batch's data: a fault of the source's code, never of
+            the traffic.
+
+        Examples
+        --------
+        >>> from tapwatch.tables import FRAME
+        >>> silence = FrameBatch(np.zeros(0, np.uint8), np.zeros(0, FRAME), until_ns=5)
+        >>> Decoder().decode(silence).shape
+        (0,)
+        """
+        packets = np.empty(len(batch), PACKET)
+        packet_bytes = packets.view(np.uint8).reshape(len(batch), PACKET.itemsize)
+        n_done, self.clock_ns = decode_rows(
+            batch.data,
+            batch.frames,
+            packets,
+            packet_bytes,
+            self.clock_ns,
+            self._status_counts,
+            self._protocol_counts,
+            self._option_fault_counts,
+        )
+        if n_done < len(batch):
+            frame = batch.frames[n_done]
+            raise TapwatchError(
+                f"frame {frame['number']}: {frame['captured_bytes']} bytes from {frame['start']}: "
+                f"want a part of the batch's {len(batch.data)} bytes (the source has a fault)"
+            )
+        return packets
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Frames so far by status, in lower case; all of them, also where 0."""
+        return _by_name(DecodeStatus, self._status_counts)
+
+    def tallies(self) -> list[Tally]:
+        """Counts for telemetry; every label value is there from the start."""
+        return [
+            Tally(name, "counter", text, (label,), {(k,): v for k, v in by_name.items()})
+            for name, text, label, by_name in (
+                (
+                    "decode_packets_total",
+                    "Frames by what became of them; ok is decoded.",
+                    "status",
+                    self.counts,
+                ),
+                (
+                    "decode_protocol_packets_total",
+                    "Frames by the innermost protocol that a header named.",
+                    "protocol",
+                    _by_name(Protocol, self._protocol_counts),
+                ),
+                (
+                    "decode_tcp_option_faults_total",
+                    "TCP packets whose option list could not be read to its end.",
+                    "fault",
+                    _by_name(OptionFault, self._option_fault_counts),
+                ),
+            )
+        ]
+
+
+def _by_name(names: type[IntEnum], counts: NDArray[np.int64]) -> dict[str, int]:
+    return {member.name.lower(): int(counts[member]) for member in names}

@@ -1,0 +1,133 @@
+"""Byte offsets, relative to the start of their own header. No code: only RFC facts."""
+
+from typing import Final
+
+# LINKTYPE_ numbers, https://www.tcpdump.org/linktypes.html
+LINK_ETHERNET: Final = 1
+LINK_RAW_12: Final = 12  # DLT_RAW of most systems, found in files although it should not be
+LINK_RAW_14: Final = 14  # DLT_RAW of OpenBSD
+LINK_RAW: Final = 101
+LINK_LINUX_SLL: Final = 113
+LINK_IPV4: Final = 228
+LINK_IPV6: Final = 229
+
+# Ethernet, IEEE 802.3 clause 3
+ETHERNET_DST: Final = 0
+ETHERNET_SRC: Final = 6
+ETHERNET_TYPE: Final = 12
+ETHERNET_BYTES: Final = 14
+ETHER_TYPE_MIN: Final = 0x0600  # below it stands a length (or nothing defined)
+
+# Linux cooked capture v1, https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html
+SLL_ADDRESS_LENGTH: Final = 4
+SLL_ADDRESS: Final = 6
+SLL_PROTOCOL: Final = 14
+SLL_BYTES: Final = 16
+
+# EtherTypes, IANA ieee-802-numbers
+TYPE_IPV4: Final = 0x0800
+TYPE_ARP: Final = 0x0806
+TYPE_IPV6: Final = 0x86DD
+TYPE_VLAN: Final = 0x8100  # IEEE 802.1Q customer tag
+TYPE_SERVICE_VLAN: Final = 0x88A8  # IEEE 802.1ad service tag
+TYPE_OLD_QINQ: Final = 0x9100  # service tag of older switches
+
+# VLAN tag, IEEE 802.1Q clause 9.6, counted from behind its own EtherType
+VLAN_TCI: Final = 0
+VLAN_TYPE: Final = 2
+VLAN_BYTES: Final = 4
+VLAN_MAX_TAGS: Final = 8  # a bound of ours: two are standard, four were seen
+
+# ARP, RFC 826
+ARP_HARDWARE_TYPE: Final = 0
+ARP_PROTOCOL_TYPE: Final = 2
+ARP_HARDWARE_LENGTH: Final = 4
+ARP_PROTOCOL_LENGTH: Final = 5
+ARP_OPCODE: Final = 6
+ARP_ADDRESSES: Final = 8  # sender hardware, sender protocol, target hardware, target protocol
+ARP_HARDWARE_ETHERNET: Final = 1
+MAC_BYTES: Final = 6
+IPV4_ADDRESS_BYTES: Final = 4
+
+# IPv4, RFC 791 section 3.1
+IPV4_VERSION_IHL: Final = 0
+IPV4_TOS: Final = 1
+IPV4_TOTAL_LENGTH: Final = 2
+IPV4_ID: Final = 4
+IPV4_FLAGS_FRAGMENT: Final = 6
+IPV4_TTL: Final = 8
+IPV4_PROTOCOL: Final = 9
+IPV4_SRC: Final = 12
+IPV4_DST: Final = 16
+IPV4_MIN_BYTES: Final = 20
+IPV4_FRAGMENT_MASK: Final = 0x1FFF  # in units of 8 bytes
+IPV4_MAPPED: Final = 0xFFFF_0000_0000  # ::ffff:0:0, RFC 4291 section 2.5.5.2
+
+# IPv6, RFC 8200 section 3
+IPV6_VERSION_CLASS: Final = 0
+IPV6_PAYLOAD_LENGTH: Final = 4
+IPV6_NEXT_HEADER: Final = 6
+IPV6_HOP_LIMIT: Final = 7
+IPV6_SRC: Final = 8
+IPV6_DST: Final = 24
+IPV6_BYTES: Final = 40
+
+# IPv6 extension headers, RFC 8200 section 4; authentication header, RFC 4302 section 2
+EXTENSION_NEXT_HEADER: Final = 0
+EXTENSION_LENGTH: Final = 1
+EXTENSION_MIN_BYTES: Final = 8
+FRAGMENT_OFFSET_FLAGS: Final = 2
+FRAGMENT_ID: Final = 4
+FRAGMENT_BYTES: Final = 8
+FRAGMENT_OFFSET_MASK: Final = 0xFFF8  # in bytes as it stands
+AUTHENTICATION_MIN_BYTES: Final = 12
+EXTENSION_MAX_HEADERS: Final = 16  # a bound of ours: RFC 8200 4.1 names 7 in a row
+
+# Protocol numbers, IANA protocol-numbers
+PROTO_HOP_BY_HOP: Final = 0
+PROTO_ICMP: Final = 1
+PROTO_TCP: Final = 6
+PROTO_UDP: Final = 17
+PROTO_ROUTING: Final = 43
+PROTO_FRAGMENT: Final = 44
+PROTO_AUTHENTICATION: Final = 51
+PROTO_ICMPV6: Final = 58
+PROTO_NO_NEXT_HEADER: Final = 59
+PROTO_DESTINATION: Final = 60
+
+# TCP, RFC 9293 section 3.1
+TCP_SRC_PORT: Final = 0
+TCP_DST_PORT: Final = 2
+TCP_SEQ: Final = 4
+TCP_ACK: Final = 8
+TCP_OFFSET_FLAGS: Final = 12
+TCP_WINDOW: Final = 14
+TCP_MIN_BYTES: Final = 20
+TCP_FLAGS_MASK: Final = 0x0FFF  # three reserved bits, AE (RFC 9768), CWR to FIN
+
+# TCP options: kind, length. RFC 9293 section 3.2, RFC 7323, RFC 2018
+OPTION_END: Final = 0
+OPTION_NOP: Final = 1
+OPTION_MSS: Final = 2
+OPTION_WINDOW_SCALE: Final = 3
+OPTION_SACK_PERMITTED: Final = 4
+OPTION_SACK: Final = 5
+OPTION_TIMESTAMPS: Final = 8
+MSS_BYTES: Final = 4
+WINDOW_SCALE_BYTES: Final = 3
+SACK_PERMITTED_BYTES: Final = 2
+SACK_BLOCK_BYTES: Final = 8
+TIMESTAMPS_BYTES: Final = 10
+WINDOW_SCALE_MAX: Final = 14  # RFC 7323 section 2.3: a larger one counts as 14
+
+# UDP, RFC 768
+UDP_SRC_PORT: Final = 0
+UDP_DST_PORT: Final = 2
+UDP_LENGTH: Final = 4
+UDP_BYTES: Final = 8
+
+# ICMP, RFC 792; ICMPv6, RFC 4443 section 2.1
+ICMP_TYPE: Final = 0
+ICMP_CODE: Final = 1
+ICMP_BYTES: Final = 8  # no message of RFC 792 is shorter
+ICMPV6_BYTES: Final = 4  # type, code, checksum; the rest is the message's body
