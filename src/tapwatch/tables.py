@@ -91,11 +91,10 @@ PACKET: Final = np.dtype(
         ("ip_flags", "u1"),  # 4 reserved, 2 don't fragment, 1 more fragments
         ("is_fragment", "u1"),  # 1 where more fragments follow or the offset is not 0
         ("transport_header_bytes", "u1"),
-        (
-            "tcp_options",
-            "u1",
-        ),  # bits: 1 MSS, 2 window scale, 4 SACK permitted, 8 SACK, 16 timestamps
-        ("tcp_window_scale", "u1"),  # shift count; 255 where the option is absent
+        # Bits: 1 MSS, 2 window scale, 4 SACK permitted, 8 SACK, 16 timestamps, 32 where the capture
+        # ends inside the list, 64 where the list is malformed.
+        ("tcp_options", "u1"),
+        ("tcp_window_scale", "u1"),  # shift count, at most 14; 255 where the option is absent
         ("icmp_type", "u1"),
         ("icmp_code", "u1"),
         ("direction", "u1"),  # of the tap: 0 unknown, 1 in, 2 out
