@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tapwatch.detect.preprocess import Method
 from tapwatch.detect.threshold import ThresholdMethod
-from tapwatch.errors import ArtifactError
+from tapwatch.errors import ArtifactError, ConfigError
 from tapwatch.tables import Column
 
 FORMAT: Final = 1
@@ -21,7 +22,8 @@ ARRAYS_FILE: Final = "model.safetensors"
 _MANIFEST_BYTES: Final = 4 << 20
 _ARRAYS_BYTES: Final = 256 << 20
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Text = Annotated[str, Field(max_length=1024)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -114,9 +116,9 @@ class QualityPart(Part):
 
     calibration_flagged_rows: Count
     calibration_flagged_rate: Annotated[float, Field(ge=0, le=1)]
-    calibration_error_median: Rate | None
-    calibration_error_max: Rate | None
-    training_error_median: Rate | None
+    calibration_error_median: float
+    calibration_error_max: float
+    training_error_median: float
     floor: dict[Text, float] | None
     """Figures of the no-learning floor, largest |z|, on labelled rows; null without any."""
     labelled: dict[Text, float] | None
@@ -147,6 +149,13 @@ class Manifest(Part):
         """As it stands in the file: the same manifest gives the same bytes."""
         document = self.model_dump(mode="json")
         return (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigError unless the text may name a bundle: it becomes a label of metrics."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        want = "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
+        raise ConfigError("--name", name, want, "it is a label of metrics")
 
 
 def fingerprint(column: Column) -> str:

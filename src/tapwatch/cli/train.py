@@ -1,0 +1,204 @@
+"""tapwatch train: learn what benign traffic looks like and write a bundle."""
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from tapwatch.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from tapwatch.detect.detector import Epoch
+    from tapwatch.detect.manifest import Manifest
+
+
+@click.command("train")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path())
+@click.option("--view", required=True, help="View whose rows are learnt: packet, flow.")
+@click.option("--detector", required=True, metavar="NAME", help="Detector: ae, deep_ae.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--calibrate",
+    multiple=True,
+    metavar="INPUT[,INPUT]...",
+    help="Benign input for the threshold, not learnt from. By default the last fifth of INPUT.",
+)
+@click.option(
+    "--budget",
+    default=1.0,
+    show_default=True,
+    metavar="ALERTS/H",
+    help="Rows of benign traffic that may be flagged in an hour.",
+)
+@click.option("--columns", multiple=True, metavar="NAME[,NAME]...", help="Learn from these only.")
+@click.option("--drop", multiple=True, metavar="NAME[,NAME]...", help="Do not learn from these.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Setting of the training, or hyper-parameter of the detector; a list as 32,8,32.",
+)
+@click.option("--name", default="", help="Name of the bundle. By default that of DIR.")
+@click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, (1 << 63) - 1))
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml")
+@click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
+def command(inputs: tuple[str, ...], **options: Any) -> None:
+    """Learn from the benign captures or Parquet files INPUT and write a bundle to DIR.
+
+    The same inputs, options and seed give the same bundle, byte for byte, but for the time put on
+    record; SOURCE_DATE_EPOCH sets that.
+    """
+    # Inside: `--help` shall not wait for pydantic and numpy.
+    from tapwatch.config import Config, load_config
+    from tapwatch.training.fit import Listener, Order, train
+
+    order = Order(
+        inputs=[Path(text) for text in inputs],
+        view=options["view"],
+        detector=options["detector"],
+        output=options["output"],
+        name=options["name"],
+        calibration_inputs=[Path(text) for text in _items(options["calibrate"])],
+        budget_per_hour=options["budget"],
+        columns=_items(options["columns"]),
+        drop=_items(options["drop"]),
+        settings=_settings(options["settings"]),
+        device=options["device"],
+        seed=options["seed"],
+        workers=options["workers"],
+        time=_utc_text(),
+        config=load_config(options["config"]) if options["config"] else Config(),
+    )
+    with Talk(quiet=options["quiet"]) as talk:
+        manifest = train(order, Listener(talk.reading, talk.epoch, talk.warn))
+    for warning in manifest.threshold.warnings:
+        talk.warn(warning)
+    if not options["quiet"]:
+        for line in _report(manifest, order.output):
+            click.echo(line, err=True)
+
+
+def _items(given: tuple[str, ...]) -> list[str]:
+    """Options that may be repeated, and may hold several items with commas between."""
+    return [item.strip() for text in given for item in text.split(",") if item.strip()]
+
+
+def _settings(given: tuple[str, ...]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError("--set", text, "KEY=VALUE")
+        settings[key.strip()] = _items((value,)) if "," in value else value.strip()
+    # A list of one cannot be told from a plain value by its text.
+    if isinstance(settings.get("hidden"), str):
+        settings["hidden"] = [settings["hidden"]]
+    return settings
+
+
+def _utc_text() -> str:
+    """Time for the record, from SOURCE_DATE_EPOCH (reproducible-builds.org) or the clock."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        # The one use of the clock: when a bundle was made is not in any packet.
+        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)  # noqa: TID251
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigError("SOURCE_DATE_EPOCH", epoch, "seconds since 1970") from error
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _report(manifest: "Manifest", output: Path) -> list[str]:
+    training, threshold = manifest.training, manifest.threshold
+    preprocess = manifest.preprocess
+    lines = [
+        f"rows: {training.rows_seen} read, {training.rows} learnt from, "
+        f"{training.validation_rows} told when to stop, {threshold.calibration_rows} calibrated",
+        f"columns: {len(preprocess.columns)} of {len(manifest.feature_schema.columns)}",
+    ]
+    if preprocess.constant:
+        lines.append(f"constant, so left out: {', '.join(preprocess.constant)}")
+    if preprocess.dropped:
+        lines.append(f"dropped as asked: {', '.join(preprocess.dropped)}")
+    lines += [
+        f"epochs: {training.epochs}",
+        f"threshold: {threshold.value:g} ({threshold.method}); at most "
+        f"{threshold.expected_per_hour:.3g} flagged rows an hour expected, "
+        f"budget {threshold.budget_per_hour:g}",
+        f"bundle: {output}",
+    ]
+    return lines
+
+
+class Talk:
+    """Progress on stderr: bars on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bars: Progress | None = None
+        self._reading: TaskID | None = None
+        self._fitting: TaskID | None = None
+        self._told = 0
+
+    def __enter__(self) -> Self:
+        if not self._quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[told]}"),
+                TimeElapsedColumn(),
+            )
+            self._bars = Progress(*columns, console=Console(stderr=True))
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def warn(self, text: str) -> None:
+        """Say what the operator should know, however quiet."""
+        if self._bars is not None:
+            self._bars.console.print(f"warning: {text}", markup=False, highlight=False)
+        else:
+            click.echo(f"tapwatch: warning: {text}", err=True)
+
+    def reading(self, done: int, total: int) -> None:
+        """Tell how much of an input has been read."""
+        if self._bars is None:
+            return
+        if self._reading is None:
+            self._reading = self._bars.add_task("reading", total=None, told="")
+        self._bars.update(self._reading, completed=done, total=total or None)
+
+    def epoch(self, epoch: "Epoch") -> None:
+        """Tell how the fit goes."""
+        if self._quiet:
+            return
+        told = f"epoch {epoch.number} of at most {epoch.of}: loss {epoch.validation_loss:.4g}"
+        if self._bars is None:
+            # A line for the first, and then whenever the count has doubled.
+            if epoch.number >= 2 * self._told:
+                self._told = epoch.number
+                click.echo(told, err=True)
+            return
+        if self._fitting is None:
+            self._fitting = self._bars.add_task("fitting", total=epoch.of, told="")
+        self._bars.update(self._fitting, completed=epoch.number, told=told)
