@@ -52,7 +52,8 @@ class FlowConfig(Section):
             if self.active_timeout_s <= silence:
                 raise ValueError(
                     f"flows.active_timeout_s = {self.active_timeout_s}: want more than "
-                    f"flows.{key}, which is {silence} (else every flow is cut before silence can end it)"
+                    f"flows.{key}, which is {silence} "
+                    "(else every flow is cut before silence can end it)"
                 )
         return self
 

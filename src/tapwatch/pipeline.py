@@ -7,7 +7,7 @@ Live and replay take the same path; only the source differs.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -139,8 +139,8 @@ class House:
         self.source = source
         self.scorers = scorers
         self.sinks = sinks
-        self.policy = Policy(config.alerts)
         views = tuple(dict.fromkeys(scorer.view for scorer in scorers))
+        self.policy = Policy(config.alerts, {(s.view, s.detector) for s in scorers})
         self.corridor = Corridor(config, views, workers=workers, watch=watch)
         self.counts = {view: ViewCounts() for view in views}
         self.first_ns = 0
@@ -217,8 +217,53 @@ class House:
         sinks = (sink for sink in self.sinks if hasattr(sink, "tallies"))
         return [tally for room in (*rooms, *sinks) for tally in room.tallies()]
 
+    def summary(self) -> dict[str, Any]:
+        """The ledger: what became of every packet, flow and row so far (design of `--summary`)."""
+        capture, decoder, flows = self.source.counts, self.corridor.decoder, self.corridor.flows
+        made: dict[str, Any] = {
+            "schema": 1,
+            "capture": {
+                "packets": capture.packets,
+                "bytes": capture.bytes,
+                "dropped": capture.dropped,
+                "filtered": 0,
+                "truncated_files": capture.truncated_files,
+            },
+            "decode": dict(decoder.counts),
+            "flows": flows.counts.as_dict(),
+            "views": {view: asdict(counts) for view, counts in self.counts.items()},
+            "alerts": {"raised": self.policy.raised, "suppressed": self.policy.suppressed},
+        }
+        made["ledger_balanced"] = not imbalances(made)
+        return made
+
+
+def imbalances(summary: Mapping[str, Any]) -> list[str]:
+    """The equations of the ledger that a summary breaks, in words; none where it balances."""
+    capture, decode, flows = summary["capture"], summary["decode"], summary["flows"]
+    equations = {
+        "capture.packets = filtered + sum(decode)": (
+            capture["packets"],
+            capture["filtered"] + sum(decode.values()),
+        ),
+        "decode.ok = flows.packets + not_flow_packets": (
+            decode["ok"],
+            flows["packets"] + flows["not_flow_packets"],
+        ),
+        "flows.created = open + sum(ended)": (
+            flows["created"],
+            flows["open"] + sum(flows["ended"].values()),
+        ),
+    }
+    for view, counts in summary["views"].items():
+        accounted = counts["scored"] + sum(counts["shed"].values())
+        equations[f"{view}.rows = scored + sum(shed)"] = (counts["rows"], accounted)
+    return [f"{text}: {a:,} is not {b:,}" for text, (a, b) in equations.items() if a != b]
+
 
 def _join(batches: Sequence[FeatureBatch]) -> FeatureBatch:
+    if len(batches) == 1:
+        return batches[0]
     values: NDArray[Any] = np.concatenate([batch.values for batch in batches])
     rows = np.concatenate([batch.rows for batch in batches])
     return FeatureBatch(batches[0].schema, values, rows)
@@ -229,9 +274,14 @@ def run(
     house: House,
     stopped: Callable[[], bool],
     on_batch: Callable[[FrameBatch], None] = lambda _: None,
+    watch: Watch = no_watch,
 ) -> None:
     """Carry parcels from room to room until the source ends or `stopped()`."""
-    while not stopped() and (frames := source.read()) is not None:
+    while not stopped():
+        with watch("capture"):
+            frames = source.read()
+        if frames is None:
+            break
         house.carry(frames)
         on_batch(frames)
     house.close()

@@ -113,7 +113,10 @@ LINK: Final = np.dtype(
         ("gap_direction_ns", "<i8"),  # since the previous one in this direction; 0 for the first
         ("bytes", "<i8", 2),  # wire bytes so far, [forward, backward]
         ("packets", "<u4", 2),  # packets so far, [forward, backward], this one included
-        ("src_port", "<u2"),  # of the flow's key as this packet goes: ICMP types, ports of fragments
+        (
+            "src_port",
+            "<u2",
+        ),  # of the flow's key as this packet goes: ICMP types, ports of fragments
         ("dst_port", "<u2"),
         ("is_flow", "u1"),
         ("direction", "u1"),  # 0 from the initiator, 1 to it

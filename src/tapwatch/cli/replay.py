@@ -1,0 +1,179 @@
+"""tapwatch replay: captures through the house, as a tap would see them."""
+
+import heapq
+import json
+import sys
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tapwatch.config import Config, load_config
+from tapwatch.errors import CaptureError, ConfigError, SinkError
+
+if TYPE_CHECKING:
+    from tapwatch.tables import Alert
+
+#: Alerts kept for the table at the end; the most unusual ones.
+_SHOWN_MOST = 1000
+
+
+class _Worst:
+    """A sink that keeps the most unusual alerts, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Alert]] = []
+        self._serial = count(0, -1)
+
+    def write(self, alerts: Sequence["Alert"]) -> None:
+        """Take alerts; the least unusual give way."""
+        for alert in alerts:
+            ratio = alert.error / max(alert.threshold, sys.float_info.min)
+            item = (ratio, next(self._serial), alert)
+            if len(self._heap) < _SHOWN_MOST:
+                heapq.heappush(self._heap, item)
+            else:
+                heapq.heappushpop(self._heap, item)
+
+    @property
+    def alerts(self) -> list["Alert"]:
+        """What was kept, most unusual first."""
+        return [alert for _, _, alert in sorted(self._heap, reverse=True, key=lambda i: i[:2])]
+
+
+def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> float | None:
+    if value == "max":
+        return None
+    try:
+        factor = float(value)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < float("inf"):
+        raise click.BadParameter(f"{value!r}: want max, or a number above 0 (1 is as captured)")
+    return factor
+
+
+@click.command("replay")
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@click.option(
+    "--bundle",
+    "bundles",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Trained model to score with; may be given again.",
+)
+@click.option("-o", "--output", metavar="FILE|-", help="Write alerts as JSON lines.")
+@click.option(
+    "--speed",
+    default="max",
+    show_default=True,
+    callback=_speed,
+    metavar="max|FACTOR",
+    help="As fast as it goes, or FACTOR times the speed of the capture.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads."
+)
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.toml")
+@click.option("--listen", metavar="ADDR:PORT", help="Serve metrics while it runs.")
+@click.option(
+    "--linger",
+    type=click.FloatRange(0, 86_400),
+    default=15.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --listen: serve the final metrics for that long.",
+)
+@click.option(
+    "--summary",
+    "summary_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.json",
+    help="Write the ledger.",
+)
+@click.option("--strict", is_flag=True, help="Exit 3 where a capture could not be read to its end.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def command(  # noqa: PLR0913 - one parameter an option
+    captures: tuple[str, ...],
+    bundles: tuple[Path, ...],
+    output: str | None,
+    speed: float | None,
+    workers: int,
+    config_file: Path | None,
+    listen: str | None,
+    linger: float,
+    summary_file: Path | None,
+    strict: bool,
+    quiet: bool,
+) -> None:
+    """Score captures with trained bundles; write alerts, count everything.
+
+    CAPTURE is a file, a directory or - for standard input; pcap or pcapng; plain, gz, zst or xz.
+    Several are put in order of time.
+    """
+    from tapwatch.alerts import open_sink
+    from tapwatch.capture import open_captures, paced
+    from tapwatch.cli.progress import progress
+    from tapwatch.daemon import StopSignal, Window, check_ledger, load_scorers, monitor
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(f"tapwatch: {text}", err=True)
+
+    config = load_config(config_file) if config_file else Config()
+    if output is not None and summary_file is not None and Path(output) == summary_file:
+        raise ConfigError("--summary", str(summary_file), "another file than --output")
+    scorers = load_scorers(bundles, config)
+    source = open_captures(captures, batch_frames=config.capture.batch_frames)
+    worst, file = _Worst(), open_sink(output) if output else None
+    with StopSignal() as stopped, progress(source, quiet=quiet) as step:
+        summary = monitor(
+            source if speed is None else paced(source, speed, stopped),
+            scorers,
+            [worst, *([file] if file else [])],
+            config,
+            stopped=stopped,
+            workers=workers,
+            window=Window(listen, linger, say) if listen else None,
+            on_batch=step,
+            on_summary=lambda made: _write_summary(made, summary_file),
+        )
+        source.close()
+    _report(summary, worst.alerts, source.problems, quiet)
+    if file:
+        file.close()
+    check_ledger(summary)
+    if strict and source.problems:
+        raise CaptureError(f"--strict: {len(source.problems)} capture(s) not read to the end")
+    sys.exit(stopped.exit_code)
+
+
+def _write_summary(summary: dict[str, Any], path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"{path}: the summary could not be written: {error.strerror}") from error
+
+
+def _report(
+    summary: dict[str, Any], alerts: list["Alert"], problems: list[str], quiet: bool
+) -> None:
+    """Alerts and ledger for people; what was lost is said even where little else is."""
+    for problem in problems:
+        click.echo(f"tapwatch: warning: {problem}", err=True)
+    if quiet:
+        return
+    from rich.console import Console
+
+    from tapwatch.alerts.console import render
+    from tapwatch.cli.ledger import render_ledger
+
+    console = Console(stderr=True)
+    render(alerts, console)
+    render_ledger(summary, console)
