@@ -15,7 +15,7 @@ from tapwatch.detect import Scorer, load_bundle
 from tapwatch.errors import ConfigError, TapwatchError
 from tapwatch.features import SCHEMAS
 from tapwatch.pipeline import House, Sink, imbalances, run
-from tapwatch.telemetry import Stopwatch, TallyCollector, serve
+from tapwatch.telemetry import Stopwatch
 
 
 class StopSignal:
@@ -127,6 +127,10 @@ def monitor(
         summary = _summary(house, watch)
         on_summary(summary)
         return summary
+
+    # Costs a tenth of a second to import: only who listens pays.
+    from tapwatch.telemetry.collector import TallyCollector
+    from tapwatch.telemetry.http import serve
 
     collector = TallyCollector([house.tallies, watch.tallies], house.summary)
     with serve(window.listen, collector, config.telemetry, key="--listen") as server:

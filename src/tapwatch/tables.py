@@ -140,7 +140,7 @@ class EndReason(IntEnum):
 
 #: Running state of one bidirectional flow. Pairs are [forward, backward], triples [flow, forward,
 #: backward]. Means and `m2` (sum of squared deviations) are Welford's, in ns or bytes; minima and
-#: maxima of nothing are 0. "payload" is what follows the transport header, by its length on the wire.
+#: maxima of nothing are 0. "payload" follows the transport header, by its length on the wire.
 #: Ten cache lines: the key and what every packet touches come first, what an end writes comes last.
 FLOW: Final = np.dtype(
     [
@@ -188,7 +188,7 @@ FLOW: Final = np.dtype(
         ("gap_max_ns", "<i8", 3),
         # TCP flags by packets: fin syn rst psh ack urg ece cwr, each [forward, backward].
         ("flag_counts", "<u4", (8, 2)),
-        # Bulks: at least 4 payload packets one way, no gap over 1 s, none with payload the other way.
+        # Bulks: 4 or more payload packets one way, no gap over 1 s, no payload the other way.
         ("bulk_start_ns", "<i8", 2),
         ("bulk_last_ns", "<i8", 2),
         ("bulk_tentative_bytes", "<i8", 2),
@@ -197,7 +197,7 @@ FLOW: Final = np.dtype(
         ("bulk_packets", "<i4", 2),
         ("bulk_bytes", "<i8", 2),
         ("bulk_duration_ns", "<i8", 2),
-        # Active periods (gaps over 5 s part them), [active, idle]; the last one is added at the end.
+        # Periods parted by gaps over 5 s, [active, idle]; the last one is added at the end.
         ("period_n", "<i4", 2),
         ("period_mean_ns", "<f8", 2),
         ("period_m2_ns2", "<f8", 2),

@@ -3,10 +3,10 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
 from typing import Final
 
 from tapwatch.capture import Source
+from tapwatch.telemetry.interval import Interval
 
 _PLAIN_EVERY_S: Final = 10.0
 _MIB: Final = 1 << 20
@@ -25,13 +25,11 @@ def progress(source: Source, *, quiet: bool) -> Iterator[Callable[[], None]]:
 
 
 def _plain(source: Source) -> Callable[[], None]:
-    last_s = monotonic()
+    interval = Interval(_PLAIN_EVERY_S)
 
     def step() -> None:
-        nonlocal last_s
-        if monotonic() - last_s < _PLAIN_EVERY_S:
+        if not interval.due():
             return
-        last_s = monotonic()
         done, total = source.progress()
         part = f"{done / total:.0%} of {total / _MIB:.1f} MiB, " if total else ""
         print(f"tapwatch: {part}{source.counts.packets:,} packets", file=sys.stderr, flush=True)

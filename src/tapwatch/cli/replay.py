@@ -97,7 +97,7 @@ def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 )
 @click.option("--strict", is_flag=True, help="Exit 3 where a capture could not be read to its end.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-def command(  # noqa: PLR0913 - one parameter an option
+def command(
     captures: tuple[str, ...],
     bundles: tuple[Path, ...],
     output: str | None,
