@@ -1,0 +1,24 @@
+"""The schemas of all views, without their kernels: for documents, checks and bundles."""
+
+from typing import Final
+
+from tapwatch.errors import ConfigError
+from tapwatch.features.flow_columns import FLOW_SCHEMA
+from tapwatch.features.packet_columns import PACKET_SCHEMA
+from tapwatch.tables import Schema
+
+#: View name -> what its rows are.
+SCHEMAS: Final[dict[str, Schema]] = {schema.view: schema for schema in (PACKET_SCHEMA, FLOW_SCHEMA)}
+
+
+def schema_of(view: str) -> Schema:
+    """Schema of a view by name.
+
+    Raises
+    ------
+    ConfigError
+        There is no such view; the message names those that there are.
+    """
+    if view not in SCHEMAS:
+        raise ConfigError("view", view, "one of " + ", ".join(SCHEMAS))
+    return SCHEMAS[view]

@@ -1,0 +1,64 @@
+"""The `flow` view: one row a bidirectional flow that ended or was cut."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapwatch.features.flow_columns import FLOW_SCHEMA
+from tapwatch.features.flow_kernel import flow_rows
+from tapwatch.tables import ROW, FeatureBatch, Schema, Tally
+
+
+class FlowView:
+    """The 76 statistics of CSE-CIC-IDS2018 of every flow that ended; see `flow_columns`.
+
+    Parameters
+    ----------
+    dtype : float32 or float64
+        Of the matrix: float32 for models, float64 for files.
+
+    Examples
+    --------
+    >>> from tapwatch.tables import FLOW
+    >>> FlowView().finish(np.zeros(0, FLOW)).values.shape
+    (0, 76)
+    """
+
+    schema: Final[Schema] = FLOW_SCHEMA
+
+    def __init__(self, dtype: type[np.floating[Any]] = np.float32) -> None:
+        self._dtype = dtype
+        self._n_rows = 0
+
+    def update(
+        self, packets: NDArray[Any], links: NDArray[Any], ended: NDArray[Any], until_ns: int
+    ) -> FeatureBatch:
+        """Give one row for each ended flow, in the order of their release.
+
+        Parameters
+        ----------
+        packets : PACKET (n,)
+            Not looked at: the flow's state has what the row needs.
+        links : LINK (n,)
+            Not looked at.
+        ended : FLOW (k,)
+        until_ns : int
+            Not looked at: the flow table has decided what ended.
+        """
+        return self.finish(ended)
+
+    def finish(self, ended: NDArray[Any]) -> FeatureBatch:
+        """Give one row for each flow that was open when the source ended."""
+        n_rows = len(ended)
+        values = np.empty((n_rows, len(self.schema.columns)), self._dtype)
+        rows = np.zeros(n_rows, ROW)
+        flow_rows(ended, values, rows)
+        self._n_rows += n_rows
+        return FeatureBatch(self.schema, values, rows)
+
+    def tallies(self) -> list[Tally]:
+        """Rows made."""
+        return [
+            Tally("flow_rows_total", "counter", "Rows of the flow view", (), {(): self._n_rows})
+        ]

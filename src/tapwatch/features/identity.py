@@ -1,0 +1,26 @@
+"""Which columns say who and when a row is: first in every file, never fed to a model."""
+
+from typing import Final
+
+#: Column -> (dtype in files, meaning). "dictionary" is a dictionary-encoded string.
+IDENTITY: Final[dict[str, tuple[str, str]]] = {
+    "frame_number": ("int64", "1-based position of the frame in the source"),
+    "first_ts_ns": ("int64", "time of the first packet, ns since the Unix epoch"),
+    "last_ts_ns": ("int64", "time of the last packet, ns since the Unix epoch"),
+    "src": ("dictionary", "sender of the packet, initiator of the flow: IP or MAC address"),
+    "dst": ("dictionary", "receiver of the packet, responder of the flow"),
+    "src_port": ("int64", "port of src, or type of ICMP; 0 without"),
+    "dst_port": ("int64", "port of dst, or counter-type or code of ICMP; 0 without"),
+    "proto": ("dictionary", "name of the protocol, or its number"),
+    "vlan": ("int64", "VLAN id of the outermost tag, -1 without one"),
+    "flow_id": ("int64", "63-bit id of the flow, the same in every replay; 0 without a flow"),
+    "community_id": ("dictionary", "Community ID v1 of the flow, empty without a flow"),
+    "end_reason": ("dictionary", "why the row of the flow was written"),
+}
+
+_LACKING: Final = {"packet": {"end_reason"}, "flow": {"frame_number"}}
+
+
+def identity_of(view: str) -> tuple[str, ...]:
+    """Names of the identity columns that the rows of a view have, in order."""
+    return tuple(name for name in IDENTITY if name not in _LACKING[view])

@@ -1,0 +1,303 @@
+"""What a row of the `packet` view is.
+
+In the formulas, `p` is the PACKET row and `l` the LINK row of the frame (`tapwatch.tables`).
+Conditions used by several columns, so that none is ever undefined:
+
+    arp    ether type 0x0806 and decoded without fault
+    ip     p.ip_version is 4 or 6, and not arp
+    whole  ip, and not a later fragment (p.frag_offset_bytes = 0)
+"""
+
+from typing import Any, Final
+
+from tapwatch.features.schema import make_schema, position_type
+from tapwatch.tables import Column
+
+
+def _flag(name: str, formula: str, source: str, meaning: str, original: str = "") -> Column:
+    return Column(name, "1", "int64", f"1 where {formula}, else 0", source, meaning, original)
+
+
+def _number(name: str, unit: str, formula: str, meaning: str, original: str = "") -> Column:
+    source = f"Wireshark {original}" if original else "tapwatch"
+    return Column(name, unit, "int64", formula, source, meaning, original)
+
+
+def _seconds(name: str, formula: str, source: str, meaning: str, original: str = "") -> Column:
+    return Column(name, "s", "float64", formula, source, meaning, original)
+
+
+def _tcp_flag(name: str, bit: int, meaning: str) -> Column:
+    original = f"tcp.flags.{name}"
+    formula = f"tcp = 1 and bit {bit} of p.tcp_flags is set"
+    return _flag(f"tcp_flags_{name}", formula, "RFC 9293 3.1", meaning, original)
+
+
+def _tcp_option(name: str, bit: int, source: str, meaning: str) -> Column:
+    original = f"tcp.options.{name}"
+    formula = f"tcp = 1 and bit {bit} of p.tcp_options is set"
+    return _flag(f"tcp_options_{name}", formula, source, meaning, original)
+
+
+def _port_classes(end: str, whose: str) -> tuple[Column, ...]:
+    source = "RFC 6335 6"
+    ported = "(tcp = 1 or udp = 1) and the transport header was read and"
+    return (
+        _flag(
+            f"{end}_port_system",
+            f"{ported} p.{end}_port < 1024",
+            source,
+            f"{whose} port is a system port",
+        ),
+        _flag(
+            f"{end}_port_registered",
+            f"{ported} 1024 <= p.{end}_port < 49152",
+            source,
+            f"{whose} port is a user port",
+        ),
+        _flag(
+            f"{end}_port_dynamic",
+            f"{ported} p.{end}_port >= 49152",
+            source,
+            f"{whose} port is a dynamic port",
+        ),
+    )
+
+
+_FRAME: Final = (
+    _number("frame_len", "B", "p.wire_bytes", "length on the wire", "frame.len"),
+    _seconds(
+        "frame_time_delta",
+        "(p.clock_ns - p.clock_ns of the previous frame of the capture) / 1e9; "
+        "0 for the first frame and for a frame older than one before it",
+        "Wireshark frame.time_delta",
+        "time since the previous frame of the capture",
+        "frame.time_delta",
+    ),
+    _flag(
+        "undecoded",
+        "p.status is not OK",
+        "tapwatch",
+        "the frame is malformed, cut short, or of a protocol that is not read",
+    ),
+    _number("vlan_depth", "1", "p.n_vlan_tags", "802.1Q and 802.1ad tags, one upon another"),
+    _flag(
+        "eth_dst_broadcast",
+        "p.eth_dst is ff:ff:ff:ff:ff:ff",
+        "IEEE 802.3 3.2.3",
+        "sent to every station",
+    ),
+    _flag(
+        "eth_dst_multicast",
+        "the group bit of p.eth_dst is set and it is not the broadcast address",
+        "IEEE 802.3 3.2.3",
+        "sent to a group of stations",
+    ),
+)
+
+_FLOW: Final = (
+    _number(
+        "direction", "1", "l.direction where l.is_flow, else 0", "0 from the initiator, 1 to it"
+    ),
+    _seconds(
+        "flow_time_delta_s",
+        "l.gap_flow_ns / 1e9 where l.is_flow, else 0; 0 for the first packet of the flow",
+        "tapwatch",
+        "time since the previous packet of the flow",
+    ),
+    _seconds(
+        "flow_direction_time_delta_s",
+        "l.gap_direction_ns / 1e9 where l.is_flow, else 0; 0 for the first packet this way",
+        "tapwatch",
+        "time since the previous packet of the flow in this direction",
+    ),
+    _seconds(
+        "flow_age_s",
+        "(p.ts_ns - l.flow_first_ts_ns) / 1e9 where l.is_flow, else 0; never below 0",
+        "tapwatch",
+        "time since the first packet of the flow",
+    ),
+    _number(
+        "flow_fwd_packets",
+        "1",
+        "l.packets[forward] where l.is_flow, else 0",
+        "packets of the flow so far from the initiator, this one included",
+    ),
+    _number(
+        "flow_bwd_packets",
+        "1",
+        "l.packets[backward] where l.is_flow, else 0",
+        "packets of the flow so far to the initiator, this one included",
+    ),
+)
+
+_PROTOCOLS: Final = (
+    _flag("arp", "p.ether_type = 0x0806 and p.status is OK", "RFC 826", "an ARP packet", "arp"),
+    _flag("ip", "p.ip_version = 4 and arp = 0", "RFC 791", "an IPv4 packet", "ip"),
+    _flag("ipv6", "p.ip_version = 6 and arp = 0", "RFC 8200", "an IPv6 packet", "ipv6"),
+    _flag("tcp", "whole and p.proto = 6", "RFC 9293", "a TCP segment", "tcp"),
+    _flag("udp", "whole and p.proto = 17", "RFC 768", "a UDP datagram", "udp"),
+    _flag("icmp", "whole and p.proto = 1", "RFC 792", "an ICMP message", "icmp"),
+    _flag("icmpv6", "whole and p.proto = 58", "RFC 4443", "an ICMPv6 message", "icmpv6"),
+)
+
+_NETWORK: Final = (
+    _number(
+        "ip_len",
+        "B",
+        "p.ip_bytes where ip, else 0",
+        "length of the IP packet by its own header; IPv6: 40 + payload length",
+        "ip.len",
+    ),
+    _number(
+        "ip_hdr_len",
+        "B",
+        "p.ip_header_bytes where ip, else 0",
+        "IP header with options or extension headers",
+        "ip.hdr_len",
+    ),
+    _number("ip_ttl", "1", "p.ip_ttl where ip, else 0", "time to live or hop limit", "ip.ttl"),
+    _number(
+        "ip_dsfield", "1", "p.ip_tos where ip, else 0", "DS field or traffic class", "ip.dsfield"
+    ),
+    _flag(
+        "ip_flags_df",
+        "ip and bit 2 of p.ip_flags is set",
+        "RFC 791",
+        "don't fragment",
+        "ip.flags.df",
+    ),
+    _flag(
+        "ip_flags_mf",
+        "ip and bit 1 of p.ip_flags is set",
+        "RFC 791",
+        "more fragments",
+        "ip.flags.mf",
+    ),
+    _number(
+        "ip_frag_offset",
+        "B",
+        "p.frag_offset_bytes where ip, else 0",
+        "place of a later fragment in its datagram",
+        "ip.frag_offset",
+    ),
+    _flag(
+        "ip_dst_multicast",
+        "ip and the destination is in 224.0.0.0/4 or ff00::/8",
+        "RFC 5771, RFC 4291 2.7",
+        "sent to a group of hosts",
+    ),
+)
+
+_TCP: Final = (
+    _number(
+        "tcp_hdr_len",
+        "B",
+        "p.transport_header_bytes where tcp = 1, else 0",
+        "TCP header with options",
+        "tcp.hdr_len",
+    ),
+    _number(
+        "tcp_len", "B", "p.payload_bytes where tcp = 1, else 0", "bytes of the segment", "tcp.len"
+    ),
+    _number(
+        "tcp_window_size_value",
+        "B",
+        "p.tcp_window where tcp = 1, else 0",
+        "window as sent, unscaled",
+        "tcp.window_size_value",
+    ),
+    _tcp_flag("fin", 0x001, "no more data from the sender"),
+    _tcp_flag("syn", 0x002, "synchronise sequence numbers"),
+    _tcp_flag("reset", 0x004, "reset the connection"),
+    _tcp_flag("push", 0x008, "hand the data to the application"),
+    _tcp_flag("ack", 0x010, "the acknowledgement number counts"),
+    _tcp_flag("urg", 0x020, "the urgent pointer counts"),
+    _tcp_flag("ece", 0x040, "ECN echo (RFC 3168)"),
+    _tcp_flag("cwr", 0x080, "congestion window reduced (RFC 3168)"),
+    _tcp_flag("ae", 0x100, "accurate ECN, formerly the nonce sum"),
+    _tcp_option("mss", 1, "RFC 9293 3.7.1", "maximum segment size option"),
+    _tcp_option("wscale", 2, "RFC 7323 2", "window scale option"),
+    _tcp_option("sack_perm", 4, "RFC 2018 2", "SACK permitted option"),
+    _tcp_option("sack", 8, "RFC 2018 3", "SACK option"),
+    _tcp_option("timestamp", 16, "RFC 7323 3", "timestamps option"),
+)
+
+_OTHERS: Final = (
+    _number(
+        "udp_length",
+        "B",
+        "p.udp_bytes where udp = 1, else 0",
+        "length field of UDP, header included",
+        "udp.length",
+    ),
+    _number(
+        "payload_len_bytes",
+        "B",
+        "p.payload_bytes where whole, else 0; never below 0",
+        "bytes after the transport header, on the wire",
+    ),
+    _number(
+        "icmp_type",
+        "1",
+        "p.icmp_type where icmp = 1 or icmpv6 = 1, else 0",
+        "message type; icmp and icmpv6 tell whose numbers these are",
+        "icmp.type",
+    ),
+    _number(
+        "icmp_code",
+        "1",
+        "p.icmp_code where icmp = 1 or icmpv6 = 1, else 0",
+        "message code",
+        "icmp.code",
+    ),
+)
+
+_PORTS: Final = (*_port_classes("src", "the sender's"), *_port_classes("dst", "the receiver's"))
+
+_CLAIM: Final = (
+    "arp = 1 for IPv4, the opcode is 1 or 2, the sender's IP address is not 0.0.0.0, "
+    "the sender's MAC address is neither 0 nor a group address"
+)
+
+_ARP: Final = (
+    _flag("arp_opcode_request", "arp = 1 and p.arp_opcode = 1", "RFC 826", "who has this address?"),
+    _flag("arp_opcode_reply", "arp = 1 and p.arp_opcode = 2", "RFC 826", "I have it"),
+    _flag(
+        "arp_opcode_other",
+        "arp = 1 and p.arp_opcode is neither 1 nor 2",
+        "RFC 5494",
+        "an operation that hosts do not use",
+    ),
+    _flag(
+        "arp_isgratuitous",
+        "arp = 1 for IPv4, the opcode is 1 or 2, and the sender's and the target's IP address are equal",
+        "Wireshark arp.isgratuitous",
+        "the sender announces its own address",
+        "arp.isgratuitous",
+    ),
+    _flag(
+        "arp_duplicate_address_detected",
+        f"{_CLAIM}, and another MAC address claimed the IP address first and has renewed its claim "
+        "within 3600 s; 16,384 claims are remembered, in sets of 4 the oldest gives way",
+        "Wireshark arp.duplicate-address-detected, for senders",
+        "two stations claim one IP address: a mistake, or ARP spoofing",
+        "arp.duplicate-address-detected",
+    ),
+)
+
+PACKET_COLUMNS: Final = (
+    *_FRAME,
+    *_FLOW,
+    *_PROTOCOLS,
+    *_NETWORK,
+    *_TCP,
+    *_OTHERS,
+    *_PORTS,
+    *_ARP,
+)
+PACKET_SCHEMA: Final = make_schema("packet", 1, PACKET_COLUMNS)
+
+PacketAt: Any = position_type("PacketAt", __name__, PACKET_COLUMNS)
+#: Position of each column in the matrix, by name.
+PACKET_AT: Final = PacketAt(*range(len(PACKET_COLUMNS)))

@@ -1,0 +1,303 @@
+"""Rows as a Parquet or CSV file that loses nothing: int64 and float64, identity columns first.
+
+What is written depends on the rows alone: they are cut into groups by their number, never by the
+batches in which they came.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from tapwatch.errors import ConfigError, SinkError
+from tapwatch.features.identity import IDENTITY, identity_of
+from tapwatch.features.sorter import Sorter
+from tapwatch.tables import ROW, EndReason, FeatureBatch, Names, Schema
+
+#: Rows of a Parquet row group, and the rows of a CSV file that are put into text at once.
+GROUP_ROWS: Final = 32_768
+
+_REASONS: Final = pa.array([reason.name.lower() for reason in EndReason])
+#: Fields that say whom a row is about; rows that agree in them have the same names.
+_WHO: Final = (
+    *("src_hi", "src_lo", "dst_hi", "dst_lo", "src_port", "dst_port"),
+    *("proto", "ip_version", "is_flow", "direction"),
+)
+_WHO_DTYPE: Final = np.dtype([(name, ROW.fields[name][0]) for name in _WHO])  # type: ignore[index]
+
+
+def format_of(target: str) -> Literal["parquet", "csv"]:
+    """Which format a target asks for: FILE.parquet, FILE.csv, or `-` for CSV on standard output.
+
+    Raises
+    ------
+    ConfigError
+        The name ends in neither.
+    """
+    if target == "-" or target.endswith(".csv"):
+        return "csv"
+    if target.endswith(".parquet"):
+        return "parquet"
+    raise ConfigError("-o", target, "FILE.parquet, FILE.csv, or - for CSV on standard output")
+
+
+class TableWriter:
+    """Writes the rows of one view to a file or to standard output, in bounded memory.
+
+    A file appears under its name when `close` has written all of it, not before. Rows of `flow`
+    are ordered by (last_ts_ns, flow_id), those of `packet` are by frame as they come.
+
+    Parameters
+    ----------
+    target : str
+        FILE.parquet, FILE.csv, or `-` for CSV on standard output.
+    schema : Schema
+    describe : callable (ROW (n,)) -> Names
+        Puts addresses, protocols and flows into words.
+    original_names : bool
+        Head columns with the field's own spelling where ours differs.
+    longest_silence_s : float
+        Longest time for which a flow is held open without packets.
+    max_held_rows : int
+        Rows of flows that may wait for earlier ones; see `Sorter`.
+
+    Raises
+    ------
+    ConfigError
+        The target's ending is unknown.
+    SinkError
+        The target cannot be written; nothing is left under its name.
+    BrokenPipeError
+        Whoever reads standard output has left.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        schema: Schema,
+        describe: Callable[[NDArray[Any]], Names],
+        *,
+        original_names: bool = False,
+        longest_silence_s: float = 60.0,
+        max_held_rows: int = 262_144,
+    ) -> None:
+        self.n_rows = 0
+        self._target = target
+        self._schema = schema
+        self._describe = describe
+        self._sorter: Sorter | None = None
+        n_columns = len(schema.columns)
+        if schema.view == "flow":
+            silence_ns = round(longest_silence_s * 1e9)
+            self._sorter = Sorter(self._gather, n_columns, silence_ns, max_held_rows)
+        self._rows = np.zeros(GROUP_ROWS, ROW)
+        self._values = np.zeros((GROUP_ROWS, n_columns), np.float64)
+        self._n_gathered = 0
+        arrow_schema = _arrow_schema(schema, original_names)
+        self._out = _open_output(target, arrow_schema, format_of(target))
+
+    @property
+    def n_out_of_order(self) -> int:
+        """Rows that came too late for their place in the order."""
+        return self._sorter.n_out_of_order if self._sorter else 0
+
+    def write(self, batch: FeatureBatch) -> None:
+        """Take the rows of one batch, in the order in which they came out; float64."""
+        self.n_rows += len(batch)
+        if self._sorter:
+            self._sorter.add(batch.rows, batch.values)
+        else:
+            self._gather(batch.rows, batch.values)
+
+    def close(self) -> None:
+        """Write what is held and give the file its name."""
+        if self._sorter:
+            self._sorter.finish()
+        if self._n_gathered:
+            self._write_group()
+        with _told(self._target, self.n_rows):
+            self._out.finish()
+
+    def abort(self) -> None:
+        """Leave no file behind."""
+        self._out.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            self.abort()
+
+    def _gather(self, rows: NDArray[Any], values: NDArray[Any]) -> None:
+        while len(rows):
+            n_taken = min(len(rows), GROUP_ROWS - self._n_gathered)
+            end = self._n_gathered + n_taken
+            self._rows[self._n_gathered : end] = rows[:n_taken]
+            self._values[self._n_gathered : end] = values[:n_taken]
+            self._n_gathered = end
+            rows, values = rows[n_taken:], values[n_taken:]
+            if end == GROUP_ROWS:
+                self._write_group()
+
+    def _write_group(self) -> None:
+        rows = self._rows[: self._n_gathered]
+        values = np.ascontiguousarray(self._values[: self._n_gathered].T)
+        columns = _identity_arrays(self._schema.view, rows, self._describe)
+        for column, numbers in zip(self._schema.columns, values, strict=True):
+            # An int64 column holds whole numbers below 2^53: the way through float64 is exact.
+            columns.append(pa.array(numbers.astype(np.dtype(column.dtype))))
+        with _told(self._target, self.n_rows):
+            self._out.write(columns)
+        self._n_gathered = 0
+
+
+@contextmanager
+def _told(target: str, n_rows: int) -> Iterator[None]:
+    """Turn a failure of the machine to write into our error, with what is lost."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        name = "standard output" if target == "-" else target
+        reason = error.strerror or str(error)
+        raise SinkError(f"{name}: cannot be written: {reason} ({n_rows} rows are lost)") from error
+
+
+def _identity_arrays(
+    view: str, rows: NDArray[Any], describe: Callable[[NDArray[Any]], Names]
+) -> list[pa.Array]:
+    who = np.zeros(len(rows), _WHO_DTYPE)
+    for field in _WHO:
+        who[field] = rows[field]
+    # As bytes: that sorts an order of magnitude faster than records do.
+    opaque = who.view(np.dtype((np.void, _WHO_DTYPE.itemsize)))
+    _, first, which = np.unique(opaque, return_index=True, return_inverse=True)
+    names = describe(rows[first])
+    words = {
+        "src": pa.array(names.src, pa.string()).take(pa.array(which)),
+        "dst": pa.array(names.dst, pa.string()).take(pa.array(which)),
+        "proto": pa.array(names.proto, pa.string()).take(pa.array(which)),
+        "community_id": pa.array(names.community_id, pa.string()).take(pa.array(which)),
+        "end_reason": _REASONS.take(pa.array(rows["end_reason"].astype(np.int64))),
+    }
+    return [
+        words[name].dictionary_encode() if name in words else pa.array(rows[name].astype(np.int64))
+        for name in identity_of(view)
+    ]
+
+
+def _arrow_schema(schema: Schema, original_names: bool) -> pa.Schema:
+    types = {
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "dictionary": pa.dictionary(pa.int32(), pa.string()),
+    }
+    fields = [(name, types[IDENTITY[name][0]]) for name in identity_of(schema.view)]
+    for column in schema.columns:
+        name = column.original if original_names and column.original else column.name
+        fields.append((name, types[column.dtype]))
+    metadata = {
+        "tapwatch.view": schema.view,
+        "tapwatch.schema_version": str(schema.version),
+        "tapwatch.schema_digest": schema.digest,
+    }
+    return pa.schema(fields, metadata=metadata)
+
+
+class _Output:
+    """A file that gets its name at the end, or standard output, which has to be left open."""
+
+    def __init__(self, target: str, schema: pa.Schema) -> None:
+        self.schema = schema
+        self._final = None if target == "-" else Path(target).resolve()
+        if self._final is None:
+            self.stream: BinaryIO = sys.stdout.buffer
+        else:
+            self._part = self._final.with_name(f".{self._final.name}.{os.getpid()}.part")
+            self.stream = open(self._part, "wb")  # noqa: SIM115
+
+    def write(self, columns: list[pa.Array]) -> None:
+        """Write one group of rows."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Nothing more will be written: give the file its name."""
+        self.stream.flush()
+        if self._final is not None:
+            self.stream.close()
+            self._part.replace(self._final)
+            self._final = None
+
+    def discard(self) -> None:
+        """Remove an unfinished file."""
+        if self._final is not None:
+            self._final = None
+            # What a full disk did not take is given up here, so its complaint is of no use.
+            with suppress(OSError):
+                self.stream.close()
+            self._part.unlink(missing_ok=True)
+
+
+class _CsvOutput(_Output):
+    def __init__(self, target: str, schema: pa.Schema) -> None:
+        super().__init__(target, schema)
+        self._options = pa.csv.WriteOptions(include_header=False, quoting_style="none")
+        self.stream.write((",".join(schema.names) + "\n").encode())
+
+    def write(self, columns: list[pa.Array]) -> None:
+        plain = [
+            column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+            for column in columns
+        ]
+        text = pa.BufferOutputStream()
+        # By position: two columns may share an original name.
+        pa.csv.write_csv(
+            pa.table(plain, names=[str(i) for i in range(len(plain))]), text, self._options
+        )
+        self.stream.write(text.getvalue())
+
+
+class _ParquetOutput(_Output):
+    def __init__(self, target: str, schema: pa.Schema) -> None:
+        super().__init__(target, schema)
+        words = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+        self._writer = pa.parquet.ParquetWriter(
+            self.stream, schema, compression="zstd", use_dictionary=words
+        )
+
+    def write(self, columns: list[pa.Array]) -> None:
+        table = pa.table(columns, schema=self.schema)
+        self._writer.write_table(table, row_group_size=GROUP_ROWS)
+
+    def finish(self) -> None:
+        self._writer.close()
+        super().finish()
+
+    def discard(self) -> None:
+        with suppress(OSError):
+            self._writer.close()
+        super().discard()
+
+
+def _open_output(target: str, schema: pa.Schema, kind: Literal["parquet", "csv"]) -> _Output:
+    with _told(target, 0):
+        return _ParquetOutput(target, schema) if kind == "parquet" else _CsvOutput(target, schema)
