@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from tapwatch.capture.source import CaptureCounts, Source
+from tapwatch.capture.source import CaptureCounts, Source, tallies_of
 from tapwatch.tables import FrameBatch, Tally
 
 #: Frames of so much wall time are handed over together.
@@ -36,8 +36,18 @@ class PacedSource:
 
     @property
     def counts(self) -> CaptureCounts:
-        """What the source has handed over, the batch that is being paced included."""
-        return self._source.counts
+        """What was handed over; frames of the source's batch whose time has not come are not."""
+        counts = self._source.counts
+        if self._batch is None or self._at >= len(self._batch):
+            return counts
+        waiting = self._batch.frames[self._at :]
+        truncated = np.count_nonzero(waiting["captured_bytes"] < waiting["wire_bytes"])
+        return replace(
+            counts,
+            packets=counts.packets - len(waiting),
+            bytes=counts.bytes - int(waiting["wire_bytes"].sum(dtype=np.int64)),
+            truncated_packets=counts.truncated_packets - int(truncated),
+        )
 
     @property
     def problems(self) -> list[str]:
@@ -82,8 +92,8 @@ class PacedSource:
         return self._source.progress()
 
     def tallies(self) -> list[Tally]:
-        """Counts of the source."""
-        return self._source.tallies()
+        """Counts of what was handed over."""
+        return tallies_of(self.counts, "file")
 
     def close(self) -> None:
         """Close the source."""
