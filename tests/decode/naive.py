@@ -1,0 +1,318 @@
+"""The decoder, slow and obvious: one frame, `struct` and slices. The kernel must agree with it.
+
+A slice that comes out too short is what "truncated" means here; `Stop` carries the status.
+"""
+
+import struct
+from typing import Any
+
+from tapwatch.tables import PACKET
+
+Row = dict[str, Any]
+
+VLAN_TAGS = {0x8100, 0x88A8, 0x9100}
+EXTENSIONS = {0: "hop-by-hop", 43: "routing", 44: "fragment", 51: "authentication", 60: "dest."}
+
+
+class Stop(Exception):
+    """Decoding ends here, with this status."""
+
+
+def decode(
+    frame: bytes, wire_bytes: int | None = None, link_type: int = 1, vlan_tci: int = -1
+) -> Row:
+    """Every field of PACKET that the bytes of the frame decide; payload_start counts from 0."""
+    row: Row = dict.fromkeys(PACKET.names or (), 0) | {"tcp_window_scale": 255}
+    row["captured_bytes"] = len(frame)
+    row["wire_bytes"] = max(len(frame), len(frame) if wire_bytes is None else wire_bytes)
+    if vlan_tci >= 0:
+        row |= {"vlan_tci": vlan_tci, "n_vlan_tags": 1}
+    status = "OK"
+    try:
+        _link(row, frame, link_type)
+    except Stop as stop:
+        status = str(stop)
+    row["is_flow"] = int(status == "OK" and row["ip_version"] > 0 and row["ether_type"] != 0x0806)
+    return row | {"status": status}
+
+
+def take(data: bytes, n_bytes: int, or_else: str) -> bytes:
+    """The first bytes, all of them or none."""
+    if len(data) < n_bytes:
+        raise Stop(or_else)
+    return data[:n_bytes]
+
+
+def number(data: bytes) -> int:
+    return int.from_bytes(data, "big")
+
+
+def _link(row: Row, frame: bytes, link_type: int) -> None:
+    if link_type == 1:
+        header = take(frame, 14, "ETHERNET_TRUNCATED")
+        row["eth_dst"] = row["dst_lo"] = number(header[0:6])
+        row["eth_src"] = row["src_lo"] = number(header[6:12])
+        _ether_type(row, number(header[12:14]), frame[14:])
+    elif link_type == 113:
+        _, _, length, address, _, ether_type = struct.unpack(
+            "!HHH6s2sH", take(frame, 16, "SLL_TRUNCATED")
+        )
+        if length == 6:
+            row["eth_src"] = row["src_lo"] = number(address)
+        _ether_type(row, ether_type, frame[16:])
+    elif link_type == 228:
+        _ipv4(row, frame)
+    elif link_type == 229:
+        _ipv6(row, frame)
+    elif link_type in (12, 14, 101):
+        version = take(frame, 1, "RAW_IP_TRUNCATED")[0] >> 4
+        if version not in (4, 6):
+            raise Stop("RAW_IP_BAD_VERSION")
+        (_ipv4 if version == 4 else _ipv6)(row, frame)
+    else:
+        raise Stop("LINK_TYPE_UNSUPPORTED")
+
+
+def _ether_type(row: Row, ether_type: int, rest: bytes) -> None:
+    tags = []
+    while ether_type in VLAN_TAGS:
+        if len(tags) == 8:
+            raise Stop("VLAN_TOO_DEEP")
+        tci, ether_type = struct.unpack("!HH", take(rest, 4, "VLAN_TRUNCATED"))
+        if row["n_vlan_tags"] == 0:
+            row["vlan_tci"] = tci
+        row["n_vlan_tags"] += 1
+        tags.append(tci)
+        rest = rest[4:]
+    if ether_type < 1536:
+        raise Stop("LLC")
+    row["ether_type"] = ether_type
+    layers = {0x0800: _ipv4, 0x86DD: _ipv6, 0x0806: _arp}
+    if ether_type not in layers:
+        raise Stop("ETHER_TYPE_UNSUPPORTED")
+    layers[ether_type](row, rest)
+
+
+def _arp(row: Row, body: bytes) -> None:
+    hardware, protocol, n_hardware, n_protocol, opcode = struct.unpack(
+        "!HHBBH", take(body, 8, "ARP_TRUNCATED")
+    )
+    row["arp_opcode"] = opcode
+    if (hardware == 1 and n_hardware != 6) or (protocol == 0x0800 and n_protocol != 4):
+        raise Stop("ARP_BAD_LENGTH")
+    pair = n_hardware + n_protocol
+    addresses = take(body[8:], 2 * pair, "ARP_TRUNCATED")
+    sender, target = addresses[:pair], addresses[pair:]
+    if hardware == 1:
+        row["arp_sender_mac"] = number(sender[:6])
+    if protocol == 0x0800:
+        row["ip_version"] = 4
+        row["src_lo"] = number(b"\xff\xff" + sender[n_hardware:])
+        row["dst_lo"] = number(b"\xff\xff" + target[n_hardware:])
+
+
+def _wire_left(row: Row, packet: bytes) -> int:
+    """Bytes on the wire from the beginning of `packet` to the end of the frame."""
+    return int(row["wire_bytes"] - row["captured_bytes"] + len(packet))
+
+
+def _ipv4(row: Row, packet: bytes) -> None:
+    first, tos, total, ident, fragment, ttl, proto, _, src, dst = struct.unpack(
+        "!BBHHHBBH4s4s", take(packet, 20, "IPV4_TRUNCATED")
+    )
+    if first >> 4 != 4:
+        raise Stop("IPV4_BAD_VERSION")
+    n_header = (first & 15) * 4
+    if n_header < 20:
+        raise Stop("IPV4_BAD_HEADER_LENGTH")
+    total = total or _wire_left(row, packet)
+    row |= {
+        "ip_version": 4,
+        "src_lo": number(b"\xff\xff" + src),
+        "dst_lo": number(b"\xff\xff" + dst),
+        "ip_header_bytes": n_header,
+        "ip_bytes": total,
+        "ip_tos": tos,
+        "ip_id": ident,
+        "ip_flags": fragment >> 13,
+        "frag_offset_bytes": (fragment % 0x2000) * 8,
+        "is_fragment": int(fragment % 0x4000 != 0),
+        "ip_ttl": ttl,
+        "proto": proto,
+    }
+    if total < n_header:
+        raise Stop("IPV4_BAD_TOTAL_LENGTH")
+    if total > _wire_left(row, packet):
+        raise Stop("IPV4_BEYOND_FRAME")
+    take(packet, n_header, "IPV4_TRUNCATED")
+    at = row["captured_bytes"] - len(packet) + n_header
+    _transport(row, packet[n_header:total], total - n_header, at)
+
+
+def _ipv6(row: Row, packet: bytes) -> None:
+    first, n_payload, proto, hops, src, dst = struct.unpack(
+        "!IHBB16s16s", take(packet, 40, "IPV6_TRUNCATED")
+    )
+    if first >> 28 != 6:
+        raise Stop("IPV6_BAD_VERSION")
+    total = 40 + n_payload
+    if n_payload == 0 and proto != 59:
+        total = _wire_left(row, packet)
+    row |= {
+        "ip_version": 6,
+        "src_hi": number(src[:8]),
+        "src_lo": number(src[8:]),
+        "dst_hi": number(dst[:8]),
+        "dst_lo": number(dst[8:]),
+        "ip_header_bytes": 40,
+        "ip_bytes": total,
+        "ip_tos": (first >> 20) & 255,
+        "ip_ttl": hops,
+        "proto": proto,
+    }
+    if total > _wire_left(row, packet):
+        raise Stop("IPV6_BEYOND_FRAME")
+    at = row["captured_bytes"] - len(packet) + 40
+    _extensions(row, packet[40:total], total - 40, at)
+
+
+def _extensions(row: Row, rest: bytes, n_rest: int, at: int) -> None:
+    """`rest`, at byte `at` of the frame, is what was captured of the `n_rest` of the packet."""
+    for n_headers in range(100):
+        kind = EXTENSIONS.get(row["proto"])
+        if kind is None or row["frag_offset_bytes"]:
+            break
+        if n_headers == 16:
+            raise Stop("IPV6_CHAIN_TOO_LONG")
+        if n_rest < 8:
+            raise Stop("IPV6_EXTENSION_BEYOND_IP")
+        next_header, length, offset, ident = struct.unpack(
+            "!BBHI", take(rest, 8, "IPV6_EXTENSION_TRUNCATED")
+        )
+        n_header = 8 * (length + 1)
+        if kind == "fragment":
+            n_header = 8
+            row |= {
+                "ip_id": ident,
+                "ip_flags": offset & 1,
+                "frag_offset_bytes": offset - offset % 8,
+                "is_fragment": int(bool(offset & 1) or offset >= 8),
+            }
+        if kind == "authentication":
+            n_header = 4 * (length + 2)
+            if n_header < 12:
+                raise Stop("IPV6_EXTENSION_BAD_LENGTH")
+        if n_rest < n_header:
+            raise Stop("IPV6_EXTENSION_BEYOND_IP")
+        take(rest, n_header, "IPV6_EXTENSION_TRUNCATED")
+        row["proto"] = next_header
+        row["ip_header_bytes"] += n_header
+        rest, n_rest, at = rest[n_header:], n_rest - n_header, at + n_header
+    _transport(row, rest, n_rest, at)
+
+
+def _transport(row: Row, segment: bytes, n_segment: int, at: int) -> None:
+    """`segment`, at byte `at` of the frame, was captured of the `n_segment` of the packet."""
+    layers = {6: _tcp, 17: _udp, 1: _icmp, 58: _icmpv6}
+    n_header = 0
+    if row["proto"] in layers and not row["frag_offset_bytes"]:
+        n_header = layers[row["proto"]](row, segment, n_segment)
+    row["transport_header_bytes"] = n_header
+    row["payload_bytes"] = n_segment - n_header
+    row["payload_captured_bytes"] = len(segment[n_header:])
+    row["payload_start"] = min(at + n_header, row["captured_bytes"])
+
+
+def _tcp(row: Row, segment: bytes, n_segment: int) -> int:
+    if n_segment < 20:
+        raise Stop("TCP_TOO_SHORT")
+    src, dst, seq, ack, offset_flags, window = struct.unpack(
+        "!HHIIHH4x", take(segment, 20, "TCP_TRUNCATED")
+    )
+    row |= {
+        "src_port": src,
+        "dst_port": dst,
+        "tcp_seq": seq,
+        "tcp_ack": ack,
+        "tcp_flags": offset_flags % 0x1000,
+        "tcp_window": window,
+    }
+    n_header = (offset_flags >> 12) * 4
+    if n_header < 20:
+        raise Stop("TCP_BAD_HEADER_LENGTH")
+    if n_header > n_segment:
+        raise Stop("TCP_HEADER_BEYOND_IP")
+    _options(row, segment[20:n_header], n_header - 20)
+    return n_header
+
+
+def _options(row: Row, options: bytes, n_options: int) -> None:
+    """`options` is what was captured of the `n_options` bytes of the list."""
+    cut, malformed = 32, 64
+    while n_options:
+        if not options:
+            row["tcp_options"] |= cut
+            return
+        kind = options[0]
+        if kind == 0:
+            return
+        if kind == 1:
+            options, n_options = options[1:], n_options - 1
+            continue
+        if n_options == 1:
+            row["tcp_options"] |= malformed
+            return
+        if len(options) == 1:
+            row["tcp_options"] |= cut
+            return
+        length = options[1]
+        if not 2 <= length <= n_options:
+            row["tcp_options"] |= malformed
+            return
+        if length > len(options):
+            row["tcp_options"] |= cut
+            return
+        _option(row, kind, options[2:length])
+        options, n_options = options[length:], n_options - length
+
+
+def _option(row: Row, kind: int, body: bytes) -> None:
+    bits = {2: 1, 3: 2, 4: 4, 5: 8, 8: 16}
+    right_lengths = {2: {2}, 3: {1}, 4: {0}, 5: set(range(8, 41, 8)), 8: {8}}
+    if kind not in bits:
+        return
+    if len(body) not in right_lengths[kind]:
+        row["tcp_options"] |= 64
+        return
+    row["tcp_options"] |= bits[kind]
+    if kind == 2:
+        row["tcp_mss"] = number(body)
+    if kind == 3:
+        row["tcp_window_scale"] = min(body[0], 14)
+
+
+def _udp(row: Row, segment: bytes, n_segment: int) -> int:
+    if n_segment < 8:
+        raise Stop("UDP_TOO_SHORT")
+    src, dst, length, _ = struct.unpack("!HHHH", take(segment, 8, "UDP_TRUNCATED"))
+    row |= {"src_port": src, "dst_port": dst, "udp_bytes": length}
+    is_jumbogram = length == 0 and row["ip_version"] == 6
+    if length < 8 and not is_jumbogram:
+        raise Stop("UDP_BAD_LENGTH")
+    if length > n_segment and not row["is_fragment"]:
+        raise Stop("UDP_BEYOND_IP")
+    return 8
+
+
+def _icmp(row: Row, segment: bytes, n_segment: int) -> int:
+    if n_segment < 8:
+        raise Stop("ICMP_TOO_SHORT")
+    row["icmp_type"], row["icmp_code"] = take(segment, 8, "ICMP_TRUNCATED")[:2]
+    return 8
+
+
+def _icmpv6(row: Row, segment: bytes, n_segment: int) -> int:
+    if n_segment < 4:
+        raise Stop("ICMPV6_TOO_SHORT")
+    row["icmp_type"], row["icmp_code"] = take(segment, 4, "ICMPV6_TRUNCATED")[:2]
+    return 4

@@ -1,0 +1,249 @@
+"""The kernel agrees with its naive twin: small spaces tried out whole, large ones at random."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.decode import naive
+from tests.decode.made import (
+    BAD,
+    GOOD,
+    LONG_CHAIN,
+    OPTIONS,
+    SERVICE_TAG,
+    TAG,
+    Frame,
+    arp,
+    assert_as_naive,
+    batch,
+    ethernet,
+    extension,
+    fragment6,
+    icmp,
+    ipv4,
+    ipv6,
+    tcp,
+    udp,
+)
+
+from tapwatch.decode import Decoder
+from tapwatch.tables import PACKET
+
+pytestmark = pytest.mark.kernel
+
+ALL = {**GOOD, **BAD}
+
+
+def test_the_twin_writes_every_field():
+    """A field that the twin forgets would never be compared."""
+    assert set(naive.decode(b"")) == set(PACKET.names)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_agrees_on_every_cut_of_every_kind_of_frame(name):
+    """All lengths, once snapped by the capture and once short on the wire."""
+    frame = ALL[name]
+    lengths = range(len(frame.data) + 1)
+
+    assert_as_naive([f(n) for n in lengths for f in (frame.snapped, frame.cut)])
+
+
+def test_agrees_on_every_ipv4_header_and_total_length():
+    """Version and header length x total length x how much was captured."""
+    segment = tcp(OPTIONS)
+    assert_as_naive(
+        [
+            Frame(ethernet(0x0800, ipv4(6, segment, first=first, total=total))).snapped(captured)
+            for first in [*range(0x3E, 0x52), 0x60, 0xFF]
+            for total in (0, 1, 19, 20, 21, 39, 40, 41, 59, 60, 61, 88, 89, 90, 0xFFFF)
+            for captured in (14, 33, 34, 35, 53, 54, 55, 74, 103)
+        ]
+    )
+
+
+def test_agrees_on_every_kind_of_fragment():
+    """Flags x offsets x transport protocol, IPv4 and IPv6, whole and snapped."""
+    fields = [f << 13 | o for f in range(8) for o in (0, 1, 2, 0xFF, 0x100, 0x1000, 0x1FFF)]
+    fields6 = [o << 3 | m for m in range(8) for o in (0, 1, 0xFF, 0x100, 0x1FFF)]
+    segments = {6: tcp(), 17: udp(length=4000), 1: icmp(), 58: icmp(), 89: icmp(), 44: b"\x11" * 16}
+    frames = [
+        Frame(ethernet(0x0800, ipv4(proto, segment, fragment=field)))
+        for proto, segment in segments.items()
+        for field in fields
+    ] + [
+        Frame(ethernet(0x86DD, ipv6(44, fragment6(proto, field) + segment)))
+        for proto, segment in segments.items()
+        for field in fields6
+    ]
+
+    assert_as_naive([f.snapped(n) for f in frames for n in (36, 60, 64, 200)])
+
+
+def test_agrees_on_every_tcp_data_offset():
+    """Data offset x what the IP length allows x what was captured."""
+    assert_as_naive(
+        [
+            Frame(ethernet(0x0800, ipv4(6, tcp(OPTIONS, words=words), total=total))).snapped(n)
+            for words in range(16)
+            for total in (0, 39, 40, 59, 60, 75, 76, 77, 88, 89)
+            for n in (53, 54, 70, 89, 90, 103)
+        ]
+    )
+
+
+def test_agrees_on_every_small_option_list():
+    """All kinds and lengths at the front, in the middle and at the end of a list; snapped too."""
+    options = [bytes([kind, length]) for kind in (*range(10), 253) for length in range(12)]
+    lists = [o + bytes(range(0x31, 0x3B)) for o in options]
+    lists += [b"\x01\x03\x03\xff" + o + b"\x00\x00" for o in options]
+    lists += [b"\x01\x01\x01" + o[:1] for o in options[::12]]
+    lists += [bytes([5, n]) + bytes(38) for n in range(44)]
+    frames = [Frame(ethernet(0x0800, ipv4(6, tcp(o)))) for o in lists]
+
+    assert_as_naive([f.snapped(n) for f in frames for n in (54, 55, 56, 59, 64, 66, 120)])
+
+
+def test_agrees_on_every_udp_length():
+    """Length field x IP length x fragment or not, IPv4 and IPv6."""
+    lengths = (0, 1, 7, 8, 9, 20, 21, 22, 0xFFFF)
+    assert_as_naive(
+        [
+            Frame(ethernet(0x0800, ipv4(17, udp(length=n), fragment=field, total=total)))
+            for n in lengths
+            for field in (0, 0x2000)
+            for total in (0, 27, 28, 29, 40, 41, 42)
+        ]
+        + [
+            Frame(ethernet(0x86DD, ipv6(17, udp(length=n), n_payload=n_payload)))
+            for n in lengths
+            for n_payload in (0, 7, 8, 9, 20, 21, 22)
+        ]
+    )
+
+
+def test_agrees_on_every_chain_of_three_extension_headers():
+    """Kinds x length fields, and every proto behind; cut where it hurts."""
+    kinds = (0, 43, 44, 51, 60, 6, 59, 135)
+    chains = [
+        (first, extension(second, n) + extension(third, n) + extension(17, n) + udp())
+        for first, second, third in itertools.product(kinds, repeat=3)
+        for n in (0, 1, 2)
+    ]
+    frames = [Frame(ethernet(0x86DD, ipv6(first, rest))) for first, rest in chains]
+    long = Frame(ethernet(0x86DD, ipv6(60, LONG_CHAIN[8:])))
+
+    assert_as_naive([long] + [f.snapped(n) for f in frames for n in (63, 80, 400)])
+
+
+def test_agrees_on_every_protocol_number():
+    """All 256 over IPv4 and IPv6, with room for a header and without."""
+    assert_as_naive(
+        [
+            Frame(ethernet(ether_type, ip(proto, icmp()[:n])))
+            for proto in range(256)
+            for ether_type, ip in ((0x0800, ipv4), (0x86DD, ipv6))
+            for n in (0, 3, 21)
+        ]
+    )
+
+
+def test_agrees_on_every_ether_type():
+    """All numbers up to the first EtherTypes, and the neighbours of those that are read."""
+    known = (0x0800, 0x0806, 0x86DD, 0x8100, 0x88A8, 0x9100)
+    near = {n + d for n in known for d in (-1, 0, 1)} | {0xFFFF}
+    assert_as_naive(
+        [Frame(ethernet(n, ipv4(6, tcp()))) for n in [*range(0x0610), *sorted(near)]]
+        + [
+            Frame(GOOD["cooked"].data[:14] + n.to_bytes(2, "big") + arp(), link_type=113)
+            for n in [*range(0x20), *sorted(near)]
+        ]
+    )
+
+
+def test_agrees_on_every_link_type():
+    """All numbers up to 300 and the largest, on frames of three kinds."""
+    assert_as_naive(
+        [
+            replace(GOOD[name], link_type=n)
+            for n in [*range(300), 0xFFFF]
+            for name in ("tcp", "cooked", "raw6")
+        ]
+    )
+
+
+def test_agrees_on_stacks_of_tags():
+    """Depth x kinds of tag x a tag that the kernel took out x cut inside the stack."""
+    other = bytes.fromhex("91 00 0f ff")
+    frames = [
+        Frame(ethernet(0x0800, ipv4(17, udp()), outer + depth * TAG), vlan_tci=tci)
+        for outer in (b"", SERVICE_TAG, other)
+        for depth in range(11)
+        for tci in (-1, 0, 0xABCD)
+    ]
+
+    assert_as_naive(frames + [f.cut(n) for f in frames for n in (15, 18, 21, 48)])
+
+
+def test_agrees_on_arp_of_every_address_length():
+    """Types x lengths x cuts."""
+    assert_as_naive(
+        [
+            Frame(ethernet(0x0806, arp(hardware, protocol, n_hardware, n_protocol)[:n]))
+            for hardware in (0, 1, 6, 256)
+            for protocol in (0x0800, 0x86DD)
+            for n_hardware in (0, 5, 6, 7, 255)
+            for n_protocol in (0, 3, 4, 5, 16, 255)
+            for n in (7, 8, 27, 28, 29, 600)
+        ]
+    )
+
+
+LINK_TYPES = st.sampled_from([1, 12, 14, 101, 113, 228, 229, 0])
+NOISE = st.builds(
+    lambda data, more, link_type, tci: Frame(data, len(data) + more, link_type, tci),
+    st.binary(max_size=140),
+    st.integers(0, 100),
+    LINK_TYPES,
+    st.sampled_from([-1, 0, 4095]),
+)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> Frame:
+    """A good or bad frame with some bytes overwritten, and a cut."""
+    frame = draw(st.sampled_from(list(ALL.values())))
+    data = bytearray(frame.data)
+    for _ in range(draw(st.integers(0, 4))):
+        if data:
+            at = draw(st.integers(0, len(data) - 1))
+            data[at] = draw(st.sampled_from([0, 1, 4, 6, 17, 44, 0x45, 0x60, 0x81, 0xFF]))
+    frame = Frame(bytes(data), frame.wire_bytes, frame.link_type, frame.vlan_tci)
+    return frame.snapped(draw(st.integers(0, len(data)))) if draw(st.booleans()) else frame
+
+
+@given(st.lists(NOISE))
+def test_survives_any_bytes(frames):
+    """Noise gives one row per frame, in order, the same as the naive decoder."""
+    assert_as_naive(frames)
+
+
+@given(st.lists(spoilt()))
+def test_agrees_on_spoilt_frames(frames):
+    """So do frames that were right before some bytes flipped."""
+    assert_as_naive(frames)
+
+
+@given(st.lists(spoilt(), max_size=12), st.integers(0, 12), st.randoms())
+def test_batch_borders_do_not_show(frames, border, random):
+    """Where the tap happens to cut a batch changes no byte of any row."""
+    whole = batch(frames)
+    whole.frames["ts_ns"] = [random.randrange(100) for _ in frames]
+    parts = Decoder()
+
+    rows = Decoder().decode(whole)
+    left = parts.decode(replace(whole, frames=whole.frames[:border]))
+    right = parts.decode(replace(whole, frames=whole.frames[border:]))
+
+    assert rows.tobytes() == left.tobytes() + right.tobytes()
