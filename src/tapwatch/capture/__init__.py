@@ -1,0 +1,29 @@
+"""ROOM 1: the wire or a file in, batches of raw frames out.
+
+`open_captures` is the door for files; SOURCES names every kind of source there is.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from tapwatch.capture.files import FileSource, open_captures
+from tapwatch.capture.memory import MemorySource
+from tapwatch.capture.pace import paced
+from tapwatch.capture.source import CaptureCounts, Damage, Source
+
+__all__ = [
+    "SOURCES",
+    "CaptureCounts",
+    "Damage",
+    "FileSource",
+    "MemorySource",
+    "Source",
+    "open_captures",
+    "paced",
+]
+
+#: Name of a kind of source -> what makes one.
+SOURCES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {"files": open_captures, "memory": MemorySource}
+)

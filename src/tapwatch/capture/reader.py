@@ -1,0 +1,248 @@
+"""One capture file from its first frame to its last, or to the place where it is damaged."""
+
+import os
+import stat
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapwatch.capture import layout as at
+from tapwatch.capture.delivery import InterfaceTable
+from tapwatch.capture.headers import interface_row, read_interface, read_pcap_header, read_section
+from tapwatch.capture.kernel import walk
+from tapwatch.capture.source import Damage
+from tapwatch.capture.windows import MappedWindow, StreamWindow, Window
+from tapwatch.errors import CaptureError
+from tapwatch.tables import FRAME
+
+STDIN: Final = "-"
+_WANTED: Final = "want a pcap or pcapng capture, plain or packed with gzip, zstd or xz"
+_COMPRESSED: Final = (at.GZIP_MAGIC, at.ZSTD_MAGIC, at.XZ_MAGIC)
+
+
+class NotACapture(CaptureError):
+    """The file can be read, but is something else, or (`is_damaged`) only the beginning of one."""
+
+    def __init__(self, message: str, *, is_damaged: bool = False) -> None:
+        super().__init__(message)
+        self.is_damaged = is_damaged
+
+
+def open_window(path: str, block_bytes: int) -> Window:
+    """Open a path, or standard input, in the way that suits what it is.
+
+    Raises
+    ------
+    CaptureError
+        The system does not let us read it, or there is nothing in it.
+    """
+    try:
+        fd = 0 if path == STDIN else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise CaptureError(f"{path}: cannot be opened ({error.strerror}): {_WANTED}") from error
+    status = os.fstat(fd)
+    if stat.S_ISREG(status.st_mode) and fd > 2:
+        if status.st_size == 0:
+            os.close(fd)
+            raise NotACapture(f"{path}: found an empty file: {_WANTED}")
+        head = os.pread(fd, at.MAGIC_BYTES, 0)
+        if not head.startswith(_COMPRESSED) and head[1:4] != b"\x2a\x4d\x18":
+            try:
+                return MappedWindow(fd)
+            except OSError as error:
+                os.close(fd)
+                raise CaptureError(f"{path}: cannot be mapped ({error.strerror})") from error
+    return StreamWindow(fd, block_bytes)
+
+
+class CaptureFile:
+    """Frames of one file, in the file's own order.
+
+    Parameters
+    ----------
+    path : str
+        A file, a pipe, or "-".
+    table : InterfaceTable
+        Of the source that the file belongs to.
+    block_bytes : int
+        Buffer for what cannot be mapped.
+
+    Raises
+    ------
+    NotACapture
+        It is not a capture, or ends within the file header.
+    CaptureError
+        It cannot be opened.
+    """
+
+    def __init__(self, path: str, table: InterfaceTable, block_bytes: int) -> None:
+        self.path = path
+        #: What kept the file from being read to its end, and where; None until that is seen.
+        self.damage: tuple[Damage, str] | None = None
+        self._table = table
+        self._state = np.zeros(1, at.WALK)
+        self._state["clock_ns"] = at.INT64_MIN
+        self._interfaces = np.zeros(0, at.INTERFACE)
+        self._is_done = False
+        self._window = open_window(path, block_bytes)
+        try:
+            self._read_header()
+        except CaptureError:
+            self.close()
+            raise
+
+    @property
+    def clock_ns(self) -> int:
+        """Running maximum of the times read so far; INT64_MIN before the first frame."""
+        return int(self._state[0]["clock_ns"])
+
+    @property
+    def skipped_blocks(self) -> int:
+        """Pcapng blocks passed over so far."""
+        return int(self._state[0]["skipped_blocks"])
+
+    @property
+    def saturated_times(self) -> int:
+        """Time stamps so far outside 1823 to 2116."""
+        return int(self._state[0]["saturated_times"])
+
+    @property
+    def consumed_bytes(self) -> int:
+        """How much of the file on disk is used up."""
+        return self._window.consumed(self._offset)
+
+    def read(self, most: int) -> tuple[NDArray[np.uint8], NDArray[Any]] | None:
+        """Find the next frames.
+
+        Parameters
+        ----------
+        most : int
+            Upper limit for their number.
+
+        Returns
+        -------
+        data : uint8, read-only
+            What the frames point into.
+        frames : FRAME (n,), n >= 1
+            Without `number`; `interface` is the table's id. None in place of the pair: the end.
+        """
+        frames = np.zeros(most, FRAME)
+        n = 0
+        while not self._is_done and n < most:
+            window = self._window
+            found, status = walk(window.data, window.hi, self._state, self._interfaces, frames[n:])
+            n += found
+            if status in (at.END, at.INCOMPLETE):
+                if n and not window.in_place and not window.is_last:
+                    break  # these frames point into this buffer; the next comes with the next call
+                self._more(int(self._state[0]["need_bytes"]))
+            elif status == at.SECTION:
+                self._read_section()
+            elif status == at.NEW_INTERFACE:
+                self._read_interface()
+            elif status != at.FULL:
+                self._corrupt(at.DAMAGE[status])
+        return (self._window.data, frames[:n]) if n else None
+
+    def close(self) -> None:
+        """Let go of the file; frames that were read stay good."""
+        self._is_done = True
+        self._window.close()
+
+    @property
+    def _offset(self) -> int:
+        return int(self._state[0]["offset"])
+
+    def _bytes(self, n_bytes: int) -> bytes:
+        return self._window.data[
+            self._offset : min(self._offset + n_bytes, self._window.hi)
+        ].tobytes()
+
+    def _more(self, need: int) -> bool:
+        """Have `need` bytes at the walk's offset; where that cannot be, the file ends here."""
+        while self._window.hi - self._offset < need and not self._window.is_last:
+            self._state["offset"] = self._window.advance(self._offset, need)
+        have = self._window.hi - self._offset
+        if have >= need:
+            return True
+        self._is_done = True
+        number, place = int(self._state[0]["packets"]) + 1, self._window.base + self._offset
+        at_least = "at least " if need in (at.RECORD_HEADER_BYTES, at.BLOCK_MIN_BYTES) else ""
+        where = f"in the middle of record {number} at byte {place}"
+        if self._window.damage is not None:
+            reason, text = self._window.damage
+            self.damage = (
+                reason,
+                f"{self.path}: {text} after byte {place + have}, in record {number}",
+            )
+        elif have > 0:
+            self.damage = (
+                Damage.CUT_SHORT,
+                f"{self.path}: cut short {where}: {have} of {at_least}{need} bytes",
+            )
+        return False
+
+    def _corrupt(self, what: str) -> None:
+        self._is_done = True
+        number, place = int(self._state[0]["packets"]) + 1, self._window.base + self._offset
+        self.damage = (Damage.CORRUPT, f"{self.path}: {what} in record {number} at byte {place}")
+
+    def _read_header(self) -> None:
+        """Tell what the file is and read what stands before its first record."""
+        is_there = self._more(at.PCAP_HEADER_BYTES)
+        head, damage, self.damage = self._bytes(at.PCAP_HEADER_BYTES), self.damage, None
+        trouble = f"the bytes {head[:8].hex(' ')}" if head else "no byte"
+        if head[:4] in at.PCAP_MAGICS:
+            trouble = f"a pcap file header of {len(head)} bytes, cut short"
+            if is_there:
+                self._interfaces, trouble = read_pcap_header(head, self._state, self._table)
+        elif head[:4] == at.PCAPNG_MAGIC:
+            trouble = ""
+            self._state["is_pcapng"] = 1
+            self._read_section()
+            damage, self.damage = self.damage or damage, None
+            if self._offset == 0:
+                trouble = "a pcapng section header that cannot be read"
+        if trouble:
+            why = f" ({damage[1].removeprefix(self.path + ': ')})" if damage else ""
+            is_damaged = damage is not None and head[:4] in (*at.PCAP_MAGICS, at.PCAPNG_MAGIC)
+            raise NotACapture(
+                f"{self.path}: found {trouble}{why}: {_WANTED}", is_damaged=is_damaged
+            )
+        self._is_done = False
+
+    def _read_section(self) -> None:
+        if not self._more(at.SECTION_MIN_BYTES):
+            return
+        total, trouble = read_section(self._bytes(at.SECTION_MIN_BYTES), self._state)
+        if trouble:
+            self._corrupt(trouble)
+        elif self._more(total):
+            order = "big" if self._state[0]["is_big_endian"] else "little"
+            if int.from_bytes(self._bytes(total)[-4:], order) != total:  # type: ignore[arg-type]
+                self._corrupt(at.DAMAGE[at.BAD_BLOCK_END])
+                return
+            self._state["interfaces"] = 0
+            self._state["offset"] += total
+
+    def _read_interface(self) -> None:
+        """The walk has made sure that the whole block is there."""
+        is_big = bool(self._state[0]["is_big_endian"])
+        head = self._bytes(at.BLOCK_MIN_BYTES)
+        total = int.from_bytes(head[at.BLOCK_TOTAL_BYTES :][:4], "big" if is_big else "little")
+        n = int(self._state[0]["interfaces"])
+        if total < at.INTERFACE_MIN_BYTES:
+            self._corrupt(at.DAMAGE[at.BAD_BLOCK_BYTES])
+            return
+        if n == at.INTERFACES_MAX:
+            self._corrupt(f"more than {n} interfaces in a section")
+            return
+        if n == len(self._interfaces):
+            room = np.repeat(interface_row(0, 0), max(4, n))
+            self._interfaces = np.concatenate([self._interfaces, room])
+        self._interfaces[n] = read_interface(self._bytes(total), is_big=is_big, table=self._table)[
+            0
+        ]
+        self._state["interfaces"] = n + 1
+        self._state["offset"] += total

@@ -1,0 +1,122 @@
+"""What every source of frames offers, and what it counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from tapwatch.tables import FrameBatch, Tally
+
+
+class Damage(StrEnum):
+    """Why the rest of a capture could not be read."""
+
+    CUT_SHORT = "cut_short"  # it ends in the middle of something
+    CORRUPT = "corrupt"  # a length or a check sum that cannot be
+    UNREADABLE = "unreadable"  # the system refuses to give more of it
+
+
+@dataclass(slots=True)
+class CaptureCounts:
+    """What a source has handed over so far, and what it could not."""
+
+    packets: int = 0
+    bytes: int = 0  # on the wire
+    dropped: int = 0  # by the kernel or the source, before we could read them
+    truncated_packets: int = 0  # captured < wire
+    late_frames: int = 0  # older than a frame before them
+    skipped_blocks: int = 0  # pcapng blocks without a packet
+    saturated_times: int = 0  # time stamps outside 1823 to 2116, put to its border
+    last_ts_ns: int = 0  # running maximum
+    damaged_files: dict[Damage, int] = field(default_factory=lambda: dict.fromkeys(Damage, 0))
+    problems: list[str] = field(default_factory=list)  # one line for each damaged file
+
+    @property
+    def truncated_files(self) -> int:
+        """Files that could not be read to their end, for whatever reason."""
+        return sum(self.damaged_files.values())
+
+
+class Source(Protocol):
+    """Where frames come from: the one thing in which live and replay differ."""
+
+    #: Files and pipes wait for the reader; a live tap drops what does not fit.
+    lossless: bool
+
+    @property
+    def counts(self) -> CaptureCounts:
+        """What was handed over so far."""
+
+    @property
+    def problems(self) -> list[str]:
+        """One line for each loss, naming the file, the place and the extent."""
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """Name of each interface that frames have come from, by FRAME.interface; "" is unnamed."""
+
+    def read(self) -> FrameBatch | None:
+        """Hand over the next frames; None at the end.
+
+        The last batch has `flush` set and may be empty. The `data` of every batch is read-only.
+        """
+
+    def progress(self) -> tuple[int, int]:
+        """Bytes consumed, and bytes in all or 0 where that is not known."""
+
+    def tallies(self) -> list[Tally]:
+        """Counts for the metrics."""
+
+    def close(self) -> None:
+        """Give back what is open; batches that were handed over stay good."""
+
+
+def tallies_of(counts: CaptureCounts, interface: str, worker: str = "0") -> list[Tally]:
+    """The counts of one source as the metrics want them; `interface` never comes from a file."""
+
+    def counter(name: str, text: str, value: int) -> Tally:
+        return Tally(name, "counter", text, ("interface", "worker"), {(interface, worker): value})
+
+    def plain(name: str, text: str, value: int) -> Tally:
+        return Tally(name, "counter", text, (), {(): value})
+
+    damaged: Mapping[tuple[str, ...], float] = {(str(d),): counts.damaged_files[d] for d in Damage}
+    return [
+        counter("capture_received_packets_total", "Frames taken in.", counts.packets),
+        counter("capture_received_bytes_total", "Their bytes on the wire.", counts.bytes),
+        counter(
+            "capture_dropped_packets_total",
+            "Frames lost before they could be read.",
+            counts.dropped,
+        ),
+        counter(
+            "capture_truncated_packets_total",
+            "Frames of which only the first bytes were captured.",
+            counts.truncated_packets,
+        ),
+        plain(
+            "capture_late_frames_total", "Frames older than one before them.", counts.late_frames
+        ),
+        Tally(
+            "capture_damaged_files_total",
+            "counter",
+            "Captures that could not be read to their end.",
+            ("reason",),
+            damaged,
+        ),
+        plain(
+            "capture_skipped_blocks_total", "Pcapng blocks without a packet.", counts.skipped_blocks
+        ),
+        plain(
+            "capture_saturated_times_total",
+            "Time stamps outside 1823 to 2116.",
+            counts.saturated_times,
+        ),
+        Tally(
+            "capture_last_packet_timestamp_seconds",
+            "gauge",
+            "Latest packet time; 0 before the first packet.",
+            ("interface",),
+            {(interface,): counts.last_ts_ns / 1e9},
+        ),
+    ]
