@@ -1,7 +1,6 @@
 """Tallies become metrics, whole snapshots at a time."""
 
 import random
-import shutil
 import subprocess
 import threading
 
@@ -12,6 +11,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from prometheus_client.parser import text_string_to_metric_families as parse
 from tests.alerts import made as alerts_made
 from tests.telemetry import made
+from tests.telemetry.programs import debian_program
 
 from tapwatch.alerts import LineSink, Policy
 from tapwatch.config import AlertsConfig
@@ -162,9 +162,7 @@ def _rooms(tmp_path):
 
 def test_promtool_finds_nothing_to_say(tmp_path):
     """Names, units, suffixes and help texts are as Prometheus wants them."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed (Debian package prometheus)")
+    promtool = debian_program("promtool")
     _, sink, rooms = _rooms(tmp_path)
     collector = TallyCollector([made.tallies, *rooms])
 

@@ -174,7 +174,9 @@ def test_more_connections_than_places_are_closed_and_counted(server):
         said(connection)
         connection.close()
 
-    assert ask(server, "/-/healthy")[0] == 200
+    server.collector.publish()
+    body = ask(server, "/metrics")[2]
+    assert b"tapwatch_telemetry_refused_connections_total 1.0\n" in body
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """A real Prometheus scrapes the real server."""
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -11,11 +9,13 @@ import urllib.request
 
 import pytest
 from tests.telemetry import made
+from tests.telemetry.programs import debian_program
 
 from tapwatch.telemetry.collector import TallyCollector
 from tapwatch.telemetry.http import serve
 
 LIMIT_S = 60
+_TARGET = ("job", "instance")
 
 CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
@@ -23,15 +23,6 @@ scrape_configs:
   - job_name: tapwatch
     static_configs: [{{targets: ["{target}"]}}]
 """
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is not installed, and CI=true wants it (Debian: prometheus)")
-        pytest.skip(f"{name} is not installed (Debian package prometheus)")
-    return found
 
 
 def _free_port() -> int:
@@ -43,7 +34,7 @@ def _free_port() -> int:
 @pytest.fixture
 def prometheus(tmp_path):
     """Start a Prometheus that scrapes one target; returns a function that asks it."""
-    program, processes = _program("prometheus"), []
+    program, processes = debian_program("prometheus"), []
 
     def start(target: str):
         port = _free_port()
@@ -77,9 +68,9 @@ def _ask(port: int, expression: str) -> dict[tuple[tuple[str, str], ...], float]
     except OSError:
         return {}
     return {
-        tuple(
-            sorted((k, v) for k, v in s["metric"].items() if k not in ("job", "instance"))
-        ): float(s["value"][1])
+        tuple(sorted((k, v) for k, v in s["metric"].items() if k not in _TARGET)): float(
+            s["value"][1]
+        )
         for s in found
     }
 

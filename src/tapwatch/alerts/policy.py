@@ -83,7 +83,7 @@ class Policy:
         self._prepared: dict[int, _Prepared] = {}
         self._raised: dict[tuple[str, ...], float] = {
             (view, detector, str(severity)): 0
-            for view, detector in watched
+            for view, detector in sorted(watched)
             for severity in _SEVERITIES
         }
         self._suppressed = dict.fromkeys(Suppressed, 0)

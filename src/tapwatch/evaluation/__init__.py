@@ -1,0 +1,1 @@
+"""Offline: how good the alerts are, held against what really happened."""

@@ -61,6 +61,11 @@ class TallyCollector(Collector):
         self.snapshot = Snapshot()
         self.publish()
 
+    def add(self, room: Room) -> None:
+        """Take one more room, and publish."""
+        self._rooms = (*self._rooms, room)
+        self.publish()
+
     def publish(self) -> None:
         """Make what the rooms count at this moment the next scrape's answer.
 

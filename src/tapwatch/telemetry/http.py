@@ -286,12 +286,14 @@ def serve(
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        return MetricsServer(family, address, collector, config or TelemetryConfig())
+        server = MetricsServer(family, address, collector, config or TelemetryConfig())
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(
             key, listen, "an address of this machine and a free port", reason
         ) from error
+    collector.add(server.tallies)
+    return server
 
 
 def _split(listen: str, key: str) -> tuple[str, int]:
