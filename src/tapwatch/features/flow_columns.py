@@ -212,7 +212,7 @@ _TAIL: Final = (
     *_times(
         "Active",
         "Mean Std Max Min",
-        "the active periods (gaps over 5 s part them; the last one counts, those of length 0 do not)",
+        "the active periods (gaps over 5 s part them; the last one counts, of length 0 none)",
     ),
     *_times("Idle", "Mean Std Max Min", "the gaps over 5 s"),
 )

@@ -45,7 +45,7 @@ def _both(pair):  # type: ignore[no-untyped-def]
 @njit
 def _variance(m2, n):  # type: ignore[no-untyped-def]
     # Rounding may leave a sum of squares a little below 0.
-    return ratio(max(m2, 0.0), n - 1)
+    return ratio(max(m2, 0.0), float(n) - 1.0)
 
 
 @njit
@@ -88,7 +88,7 @@ def _write_lengths(flow, out):  # type: ignore[no-untyped-def]
         lowest, highest = min(low[0], low[1]), max(high[0], high[1])
         apart = ratio(payload[1], n[1]) - ratio(payload[0], n[0])
         between = finite(apart * apart * ratio(n[1], _both(n)) * float(n[0]))
-        variance = _variance(m2[0] + m2[1] + between, _both(n))
+        variance = _variance(_both(m2) + between, _both(n))
     elif n[0] > 0:
         lowest, highest, variance = low[0], high[0], _variance(m2[0], n[0])
     elif n[1] > 0:

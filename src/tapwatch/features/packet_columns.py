@@ -271,7 +271,7 @@ _ARP: Final = (
     ),
     _flag(
         "arp_isgratuitous",
-        "arp = 1 for IPv4, the opcode is 1 or 2, and the sender's and the target's IP address are equal",
+        "arp = 1 for IPv4, the opcode is 1 or 2, the sender's IP address is the target's too",
         "Wireshark arp.isgratuitous",
         "the sender announces its own address",
         "arp.isgratuitous",

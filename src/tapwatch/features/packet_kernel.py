@@ -126,7 +126,7 @@ def _write_network(packet, is_arp, out):  # type: ignore[no-untyped-def]
 
 @njit
 def _write_transport(packet, is_arp, out):  # type: ignore[no-untyped-def]
-    is_ip = (packet["ip_version"] != 0) & (not is_arp)
+    is_ip = ((packet["ip_version"] == 4) | (packet["ip_version"] == 6)) & (not is_arp)
     is_whole = is_ip & (packet["frag_offset_bytes"] == 0)
     is_icmp_v4 = is_whole & (packet["proto"] == _ICMP)
     is_icmp_v6 = is_whole & (packet["proto"] == _ICMPV6)

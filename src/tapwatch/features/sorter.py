@@ -7,6 +7,7 @@ show in the result.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -55,7 +56,7 @@ class Sorter:
         """Take rows in the order in which they came out."""
         turns = np.flatnonzero(np.diff(rows["order_ns"])) + 1
         borders = [0, *turns.tolist(), len(rows)]
-        for lo, hi in zip(borders[:-1], borders[1:], strict=True):
+        for lo, hi in pairwise(borders):
             if hi > lo:
                 self._turn(int(rows["order_ns"][lo]))
                 self._hold(rows[lo:hi], values[lo:hi])

@@ -1,0 +1,108 @@
+"""tapwatch features: the rows of a view as a file."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from tapwatch.config import FlowConfig
+    from tapwatch.features.table import TableWriter
+
+
+@click.command("features")
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@click.option("--view", required=True, metavar="VIEW", help="What becomes a row: packet or flow.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE.parquet|FILE.csv|-",
+    help="Where the rows go; - is CSV on standard output.",
+)
+@click.option(
+    "--names",
+    type=click.Choice(["own", "original"]),
+    default="own",
+    show_default=True,
+    help="Head columns with our names, or as Wireshark and CSE-CIC-IDS2018 spell them.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads."
+)
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.toml")
+@click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
+def command(
+    captures: tuple[str, ...],
+    view: str,
+    output: str,
+    names: str,
+    workers: int,
+    config_file: Path | None,
+    quiet: bool,
+) -> None:
+    """Write the rows of a view as Parquet or CSV.
+
+    CAPTURE is a file, a directory or - for standard input; pcap or pcapng; plain, gz, zst or xz.
+    Rows of packets are by frame, rows of flows by their last packet. The columns are in
+    docs/reference/features.md.
+    """
+    # Inside: `--help` shall not wait for numba and pyarrow. What the operator wrote is checked
+    # before the kernels are loaded.
+    from tapwatch.config import Config, load_config
+    from tapwatch.features import schema_of
+
+    schema = schema_of(view)
+    config = load_config(config_file) if config_file else Config()
+
+    from tapwatch.features.table import TableWriter, format_of
+
+    format_of(output)
+
+    import numpy as np
+
+    from tapwatch.capture import open_captures
+    from tapwatch.cli.progress import progress
+    from tapwatch.daemon import StopSignal
+    from tapwatch.flows import describe
+    from tapwatch.pipeline import Corridor, extract
+
+    source = open_captures(captures, batch_frames=config.capture.batch_frames)
+    corridor = Corridor(config, [view], dtype=np.float64, workers=workers)
+    writer = TableWriter(
+        output,
+        schema,
+        describe,
+        original_names=names == "original",
+        longest_silence_s=_longest_silence_s(config.flows),
+    )
+    with StopSignal() as stopped, progress(source, quiet=quiet) as step, writer:
+        for batch, _ in extract(source, corridor, view, stopped):
+            writer.write(batch)
+            step()
+    problems = source.problems
+    source.close()
+    _report(writer, problems, output, quiet)
+    sys.exit(stopped.exit_code)
+
+
+def _longest_silence_s(flows: "FlowConfig") -> float:
+    """Longest time for which a flow is held open without packets."""
+    return max(
+        flows.idle_timeout_s, flows.udp_idle_timeout_s, flows.icmp_idle_timeout_s, flows.linger_s
+    )
+
+
+def _report(writer: "TableWriter", problems: list[str], output: str, quiet: bool) -> None:
+    for problem in problems:
+        click.echo(f"tapwatch: warning: {problem}", err=True)
+    if writer.n_out_of_order:
+        click.echo(
+            f"tapwatch: warning: {writer.n_out_of_order:,} of {writer.n_rows:,} rows came too late "
+            "for their place in the order of time and stand where they came",
+            err=True,
+        )
+    if not quiet:
+        name = "standard output" if output == "-" else output
+        click.echo(f"tapwatch: {writer.n_rows:,} rows in {name}", err=True)

@@ -1,0 +1,290 @@
+"""Slow, obvious versions of the views. Correct by reading; the kernels must agree with them.
+
+`packet_values` follows the column list of the packet view over PACKET and LINK rows.
+`flow_values` computes the flow statistics from plain lists of packets, the way a textbook defines
+them, and knows nothing of running means. `flow_state` makes the FLOW row that such a list leads to.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev, variance
+from typing import Any
+
+import numpy as np
+
+from tapwatch.tables import FLOW
+
+ARP_TABLE_SETS, ARP_TABLE_WAYS, HOUR_NS = 4096, 4, 3600 * 10**9
+
+
+class PacketRows:
+    """The packet view, a frame at a time."""
+
+    def __init__(self) -> None:
+        self.previous_clock_ns: int | None = None
+        self.claims: dict[int, tuple[int, int]] = {}  # IP address -> (MAC address, last renewal)
+
+    def row(self, p: Any, l: Any) -> dict[str, float]:  # noqa: E741 - as in the formulas
+        """Name -> value for one frame."""
+        clock_ns = int(p["clock_ns"])
+        before_ns, self.previous_clock_ns = self.previous_clock_ns, clock_ns
+        arp = p["ether_type"] == 0x0806 and p["status"] == 0
+        ip = p["ip_version"] in (4, 6) and not arp
+        whole = ip and p["frag_offset_bytes"] == 0
+        tcp, udp = whole and p["proto"] == 6, whole and p["proto"] == 17
+        icmp, icmpv6 = whole and p["proto"] == 1, whole and p["proto"] == 58
+        row: dict[str, Any] = {
+            "frame_len": p["wire_bytes"],
+            "frame_time_delta": 0 if before_ns is None else max(0, clock_ns - before_ns) / 1e9,
+            "undecoded": p["status"] != 0,
+            "vlan_depth": p["n_vlan_tags"],
+        }
+        mac = int(p["eth_dst"]).to_bytes(8, "big")[2:]
+        row["eth_dst_broadcast"] = mac == b"\xff" * 6
+        row["eth_dst_multicast"] = bool(mac[0] & 1) and mac != b"\xff" * 6
+        row |= self._flow(p, l)
+        row |= {"arp": arp, "ip": ip and p["ip_version"] == 4, "ipv6": ip and p["ip_version"] == 6}
+        row |= {"tcp": tcp, "udp": udp, "icmp": icmp, "icmpv6": icmpv6}
+        row |= self._network(p, ip)
+        row |= self._tcp(p, tcp)
+        row["udp_length"] = p["udp_bytes"] if udp else 0
+        row["payload_len_bytes"] = max(0, int(p["payload_bytes"])) if whole else 0
+        row["icmp_type"] = p["icmp_type"] if icmp or icmpv6 else 0
+        row["icmp_code"] = p["icmp_code"] if icmp or icmpv6 else 0
+        for end in ("src", "dst"):
+            port = int(p[f"{end}_port"])
+            ported = (tcp or udp) and p["transport_header_bytes"] > 0
+            row[f"{end}_port_system"] = ported and port in range(1024)
+            row[f"{end}_port_registered"] = ported and port in range(1024, 49152)
+            row[f"{end}_port_dynamic"] = ported and port in range(49152, 65536)
+        row |= self._arp(p, arp)
+        return {name: float(value) for name, value in row.items()}
+
+    @staticmethod
+    def _flow(p: Any, l: Any) -> dict[str, Any]:  # noqa: E741
+        if not l["is_flow"]:
+            names = "direction flow_time_delta_s flow_direction_time_delta_s flow_age_s"
+            return dict.fromkeys([*names.split(), "flow_fwd_packets", "flow_bwd_packets"], 0)
+        return {
+            "direction": l["direction"],
+            "flow_time_delta_s": int(l["gap_flow_ns"]) / 1e9,
+            "flow_direction_time_delta_s": int(l["gap_direction_ns"]) / 1e9,
+            "flow_age_s": max(0, int(p["ts_ns"]) - int(l["flow_first_ts_ns"])) / 1e9,
+            "flow_fwd_packets": l["packets"][0],
+            "flow_bwd_packets": l["packets"][1],
+        }
+
+    @staticmethod
+    def _network(p: Any, ip: bool) -> dict[str, Any]:
+        dst = int(p["dst_hi"]).to_bytes(8, "big") + int(p["dst_lo"]).to_bytes(8, "big")
+        to_group = dst[12] in range(224, 240) if p["ip_version"] == 4 else dst[0] == 0xFF
+        flags = int(p["ip_flags"])
+        row = {
+            "ip_len": p["ip_bytes"],
+            "ip_hdr_len": p["ip_header_bytes"],
+            "ip_ttl": p["ip_ttl"],
+            "ip_dsfield": p["ip_tos"],
+            "ip_flags_df": flags & 2 == 2,
+            "ip_flags_mf": flags & 1 == 1,
+            "ip_frag_offset": p["frag_offset_bytes"],
+            "ip_dst_multicast": to_group,
+        }
+        return row if ip else dict.fromkeys(row, 0)
+
+    @staticmethod
+    def _tcp(p: Any, tcp: bool) -> dict[str, Any]:
+        names = ("fin", "syn", "reset", "push", "ack", "urg", "ece", "cwr", "ae")
+        options = ("mss", "wscale", "sack_perm", "sack", "timestamp")
+        row: dict[str, Any] = {
+            "tcp_hdr_len": p["transport_header_bytes"],
+            "tcp_len": max(0, int(p["payload_bytes"])),
+            "tcp_window_size_value": p["tcp_window"],
+        }
+        for bit, name in enumerate(names):
+            row[f"tcp_flags_{name}"] = int(p["tcp_flags"]) & 2**bit != 0
+        for bit, name in enumerate(options):
+            row[f"tcp_options_{name}"] = int(p["tcp_options"]) & 2**bit != 0
+        return row if tcp else dict.fromkeys(row, 0)
+
+    def _arp(self, p: Any, arp: bool) -> dict[str, Any]:
+        asks, answers = arp and p["arp_opcode"] == 1, arp and p["arp_opcode"] == 2
+        is_claim = (asks or answers) and p["ip_version"] == 4
+        return {
+            "arp_opcode_request": asks,
+            "arp_opcode_reply": answers,
+            "arp_opcode_other": arp and not asks and not answers,
+            "arp_isgratuitous": is_claim and p["src_lo"] == p["dst_lo"],
+            "arp_duplicate_address_detected": is_claim and self._is_duplicate(p),
+        }
+
+    def _is_duplicate(self, p: Any) -> bool:
+        """Without the bound of the table: for captures that do not fill it."""
+        ip, mac = int(p["src_lo"]) % 2**32, int(p["arp_sender_mac"]) % 2**48
+        if ip == 0 or mac == 0 or mac.to_bytes(6, "big")[0] & 1:
+            return False
+        now_ns = int(p["clock_ns"])
+        owner, renewed_ns = self.claims.get(ip, (mac, now_ns))
+        if owner != mac and now_ns - renewed_ns <= HOUR_NS:
+            return True
+        self.claims[ip] = (mac, now_ns)
+        return False
+
+
+def packet_values(packets: Any, links: Any) -> list[dict[str, float]]:
+    """Name -> value for each frame."""
+    view = PacketRows()
+    return [view.row(packet, link) for packet, link in zip(packets, links, strict=True)]
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One packet of a flow."""
+
+    ts_ns: int
+    way: int  # 0 forward, 1 backward
+    payload: int = 0
+    header: int = 20
+    flags: int = 0x10
+    window: int = 1000
+
+
+def _gaps(times: Sequence[int]) -> list[int]:
+    """Time since the latest packet before, 0 for a packet from the past."""
+    latest, gaps = None, []
+    for t in times:
+        if latest is not None:
+            gaps.append(max(0, t - latest))
+        latest = t if latest is None else max(latest, t)
+    return gaps
+
+
+def _statistics(prefix: str, values: Sequence[float], scale: float = 1.0) -> dict[str, float]:
+    n = len(values)
+    return {
+        f"{prefix}_tot": sum(values) / scale,
+        f"{prefix}_mean": mean(values) / scale if n else 0.0,
+        f"{prefix}_std": stdev(values) / scale if n > 1 else 0.0,
+        f"{prefix}_var": variance(values) / scale**2 if n > 1 else 0.0,
+        f"{prefix}_max": max(values, default=0) / scale,
+        f"{prefix}_min": min(values, default=0) / scale,
+    }
+
+
+def _periods(packets: Sequence[Packet]) -> tuple[list[int], list[int]]:
+    """Lengths of active periods and of the gaps over 5 s that part them."""
+    active, idle = [], []
+    start = latest = packets[0].ts_ns
+    for p in packets[1:]:
+        if p.ts_ns - latest > 5 * 10**9:
+            active.append(latest - start)
+            idle.append(p.ts_ns - latest)
+            start = p.ts_ns
+        latest = max(latest, p.ts_ns)
+    return [length for length in [*active, latest - start] if length > 0], idle
+
+
+def _bulks(packets: Sequence[Packet], way: int) -> list[list[Packet]]:
+    """Runs of at least 4 payload packets one way."""
+    runs: list[list[Packet]] = [[]]
+    for p in packets:
+        if not p.payload:
+            continue
+        if p.way != way or (runs[-1] and p.ts_ns - runs[-1][-1].ts_ns > 10**9):
+            runs.append([])
+        if p.way == way:
+            runs[-1].append(p)
+    return [run for run in runs if len(run) >= 4]
+
+
+def flow_values(packets: Sequence[Packet]) -> dict[str, float]:
+    """Name -> value for a flow of these packets, which come in order of time."""
+    ways = [[p for p in packets if p.way == way] for way in (0, 1)]
+    times = [p.ts_ns for p in packets]
+    seconds = (max(times) - times[0]) / 1e9
+    out: dict[str, float] = {"flow_duration": seconds * 1e6}
+    for name, side in zip(("fwd", "bwd"), ways, strict=True):
+        total = sum(p.payload for p in side)
+        per_packet = total / len(side) if side else 0.0
+        pieces = sum(gap > 10**9 for gap in _gaps(times)) + 1
+        bulks = _bulks(packets, 0 if name == "fwd" else 1)
+        bulk_bytes = sum(p.payload for run in bulks for p in run)
+        bulk_s = sum(run[-1].ts_ns - run[0].ts_ns for run in bulks) / 1e9
+        out |= {
+            f"tot_{name}_pkts": len(side),
+            f"totlen_{name}_pkts": total,
+            f"{name}_psh_flags": sum(p.flags & 8 > 0 for p in side),
+            f"{name}_urg_flags": sum(p.flags & 32 > 0 for p in side),
+            f"{name}_header_len": sum(p.header for p in side),
+            f"{name}_pkts_s": len(side) / seconds if seconds else 0.0,
+            f"{name}_seg_size_avg": per_packet,
+            f"{name}_byts_b_avg": bulk_bytes / len(bulks) if bulks else 0.0,
+            f"{name}_pkts_b_avg": sum(map(len, bulks)) / len(bulks) if bulks else 0.0,
+            f"{name}_blk_rate_avg": bulk_bytes / bulk_s if bulk_s else 0.0,
+            f"subflow_{name}_pkts": len(side) / pieces,
+            f"subflow_{name}_byts": total / pieces,
+            f"init_{name}_win_byts": side[0].window if side else -1,
+        }
+        out |= _statistics(f"{name}_pkt_len", [p.payload for p in side])
+        out |= _statistics(f"{name}_iat", _gaps([p.ts_ns for p in side]), 1e3)
+    payload = sum(p.payload for p in packets)
+    out |= _statistics("pkt_len", [p.payload for p in packets])
+    out |= _statistics("flow_iat", _gaps(times), 1e3)
+    for bit, name in enumerate(("fin", "syn", "rst", "psh", "ack", "urg", "ece")):
+        out[f"{name}_flag_cnt"] = sum(p.flags >> bit & 1 for p in packets)
+    out |= {
+        "cwe_flag_count": sum(p.flags >> 7 & 1 for p in packets),
+        "flow_byts_s": payload / seconds if seconds else 0.0,
+        "flow_pkts_s": len(packets) / seconds if seconds else 0.0,
+        "down_up_ratio": len(ways[1]) / len(ways[0]) if ways[0] else 0.0,
+        "pkt_size_avg": payload / len(packets),
+        "fwd_act_data_pkts": sum(p.payload > 0 for p in ways[0]),
+        "fwd_seg_size_min": min((p.header for p in ways[0]), default=0),
+    }
+    active, idle = _periods(packets)
+    return out | _statistics("active", active, 1e3) | _statistics("idle", idle, 1e3)
+
+
+def _squares(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sum of squared deviations."""
+    middle = mean(values) if values else 0.0
+    return middle, math.fsum((v - middle) ** 2 for v in values)
+
+
+def flow_state(packets: Sequence[Packet]) -> Any:
+    """The FLOW row of an ended flow of these packets, which come in order of time."""
+    f = np.zeros(1, FLOW)[0]
+    times = [p.ts_ns for p in packets]
+    f["first_ts_ns"], f["last_ts_ns"], f["vlan"] = times[0], max(times), -1
+    f["init_window"] = -1
+    kinds = [_gaps(times)]
+    for way in (0, 1):
+        side = [p for p in packets if p.way == way]
+        lengths = [p.payload for p in side]
+        kinds.append(_gaps([p.ts_ns for p in side]))
+        f["packets"][way], f["payload_bytes"][way] = len(side), sum(lengths)
+        f["payload_mean"][way], f["payload_m2"][way] = _squares(lengths)
+        f["payload_min"][way] = min(lengths, default=0)
+        f["payload_max"][way] = max(lengths, default=0)
+        f["header_bytes"][way] = sum(p.header for p in side)
+        f["header_min_bytes"][way] = min((p.header for p in side), default=0)
+        f["data_packets"][way] = sum(length > 0 for length in lengths)
+        if side:
+            f["init_window"][way] = side[0].window
+        for bit in range(8):
+            f["flag_counts"][bit, way] = sum(p.flags >> bit & 1 for p in side)
+        bulks = _bulks(packets, way)
+        f["bulk_n"][way], f["bulk_packets"][way] = len(bulks), sum(map(len, bulks))
+        f["bulk_bytes"][way] = sum(p.payload for run in bulks for p in run)
+        f["bulk_duration_ns"][way] = sum(run[-1].ts_ns - run[0].ts_ns for run in bulks)
+    f["long_gaps"] = sum(gap > 10**9 for gap in kinds[0])
+    for prefix, groups in (("gap", kinds), ("period", _periods(packets))):
+        for k, values in enumerate(groups):
+            f[f"{prefix}_mean_ns"][k], f[f"{prefix}_m2_ns2"][k] = _squares(values)
+            f[f"{prefix}_min_ns"][k] = min(values, default=0)
+            f[f"{prefix}_max_ns"][k] = max(values, default=0)
+            if prefix == "gap":
+                f["gap_sum_ns"][k] = sum(values)
+            else:
+                f["period_n"][k] = len(values)
+    return f
