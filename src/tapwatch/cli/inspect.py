@@ -131,7 +131,7 @@ def _capture(path: Path) -> tuple[dict[str, Any], Rows]:
     from tapwatch.capture import open_captures
     from tapwatch.decode import Decoder
 
-    source, decoder = open_captures([path]), Decoder()
+    source, decoder = open_captures([str(path)]), Decoder()
     n_packets = wire_bytes = captured_bytes = 0
     first_ns, last_ns = None, None
     link_types: dict[int, int] = {}
@@ -189,7 +189,7 @@ def _capture_rows(path: Path, found: dict[str, Any]) -> Rows:
 
 
 def _utc(ts_ns: int) -> str:
-    """RFC 3339 with nanoseconds; the bare count where the calendar ends."""
+    """RFC 3339 with nanoseconds."""
     import numpy as np
 
     return str(np.datetime64(ts_ns, "ns")) + "Z"

@@ -29,9 +29,14 @@ if TYPE_CHECKING:
 
     Layers = list[tuple[Tensor, Tensor]]
 
-#: The matrix library takes other kernels for a handful of rows (up to 4 were seen), which differ in
-#: the last bits. From here on a row's result does not depend on its batch.
-MIN_ROWS: Final = 8
+#: The matrix library takes other kernels for small products, which differ in the last bits: seen were
+#: up to 15 rows where a layer has 2 to 11 outputs, and any number of rows where it has 1. With this
+#: many rows and outputs at least, the rest filled with 0, a row's result does not depend on its batch.
+MIN_ROWS: Final = 16
+MIN_WIDTH: Final = 16
+
+#: Neither does it depend on where the rows lie in memory, if they begin where torch's own arrays do.
+ALIGNMENT_BYTES: Final = 64
 
 _GRADIENT_NORM: Final = 1.0  # rows of the heavy tail shall not throw the weights about
 _STALE_EPOCHS: Final = 2  # epochs without improvement after which the step is halved
@@ -70,6 +75,7 @@ class Autoencoder(Detector):
         self.parameters = parameters
         self.n_columns = int(layers[0][0].shape[1])
         self._layers = layers
+        self._wide = _widened(layers)
 
     @classmethod
     def widths(cls, parameters: AutoencoderParameters, n_columns: int) -> list[int]:
@@ -153,24 +159,43 @@ class Autoencoder(Detector):
         import torch
 
         with torch.inference_mode():
-            reconstruction: Rows = _forward(_padded(rows), self._layers).numpy()
-        return reconstruction[: len(rows)]
+            reconstruction: Rows = _forward(_padded(rows), self._wide).numpy()
+        return reconstruction[: len(rows), : self.n_columns]
 
     def _residual(self, rows: Rows) -> "Tensor":
         """Reconstruction minus row, (max(B, MIN_ROWS), C)."""
         padded = _padded(rows)
-        return _forward(padded, self._layers).sub_(padded)
+        return _forward(padded, self._wide)[:, : self.n_columns].sub(padded)
 
 
 def _padded(rows: Rows) -> "Tensor":
+    """The rows as a tensor of at least MIN_ROWS, on memory of torch's own where that is needed."""
     import torch
 
-    if len(rows) < MIN_ROWS:
-        padded = np.zeros((MIN_ROWS, rows.shape[1]), np.float32)
-        padded[: len(rows)] = rows
-        return torch.from_numpy(padded)
+    n_rows, n_columns = rows.shape
+    aligned = rows.ctypes.data % ALIGNMENT_BYTES == 0 and rows.flags.c_contiguous
     # torch warns of arrays that it must not write to; nothing here writes, but it cannot know.
-    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
+    if n_rows >= MIN_ROWS and aligned and rows.flags.writeable:
+        return torch.from_numpy(rows)
+    padded = torch.zeros(max(n_rows, MIN_ROWS), n_columns)
+    padded.numpy()[:n_rows] = rows
+    return padded
+
+
+def _widened(layers: "Layers") -> "Layers":
+    """Layers with at least MIN_WIDTH outputs; those that are added are 0 and weigh nothing."""
+    import torch
+
+    wide = []
+    n_in = layers[0][0].shape[1]
+    for weight, bias in layers:
+        n_out = max(MIN_WIDTH, weight.shape[0])
+        wide_weight, wide_bias = torch.zeros(n_out, n_in), torch.zeros(n_out)
+        wide_weight[: weight.shape[0], : weight.shape[1]] = weight
+        wide_bias[: len(bias)] = bias
+        wide.append((wide_weight, wide_bias))
+        n_in = n_out
+    return wide
 
 
 def _forward(rows: "Tensor", layers: "Layers") -> "Tensor":

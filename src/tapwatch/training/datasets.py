@@ -124,7 +124,7 @@ def _capture_rows(
     from tapwatch.capture import open_captures
     from tapwatch.pipeline import Corridor, extract
 
-    source = open_captures(files)
+    source = open_captures([str(path) for path in files])
     try:
         corridor = Corridor(config, [schema.view], workers=workers)
         for batch, _ in extract(source, corridor, schema.view):

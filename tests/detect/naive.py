@@ -1,0 +1,57 @@
+"""Slow, obvious versions of what detect/ computes. Correct by reading."""
+
+import math
+from collections.abc import Sequence
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+
+def signed_log(x: float) -> float:
+    return math.copysign(math.log1p(abs(x)), x)
+
+
+def log_z(column: Sequence[float], clip: float) -> list[float]:
+    """One column: signed logarithm, standard score of itself, clip."""
+    logs = [signed_log(x) for x in column]
+    mean = math.fsum(logs) / len(logs)
+    deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / len(logs))
+    return [min(max((x - mean) / deviation, -clip), clip) for x in logs]
+
+
+def forward(row: Sequence[float], layers: Sequence[tuple]) -> list[float]:
+    """Layers of (weight, bias) with a rectifier after all but the last."""
+    code = list(row)
+    for k, (weight, bias) in enumerate(layers):
+        code = [
+            math.fsum(w * c for w, c in zip(line, code, strict=True)) + b
+            for line, b in zip(weight, bias, strict=True)
+        ]
+        if k < len(layers) - 1:
+            code = [max(c, 0.0) for c in code]
+    return code
+
+
+def error(row: Sequence[float], layers: Sequence[tuple]) -> float:
+    out = forward(row, layers)
+    return math.fsum((a - b) ** 2 for a, b in zip(out, row, strict=True)) / len(row)
+
+
+def p_value(score: float, calibration: Sequence[float]) -> float:
+    return (1 + sum(1 for c in calibration if c >= score)) / (len(calibration) + 1)
+
+
+def six_digits(x: float) -> float:
+    if x == 0 or not math.isfinite(x):
+        return x
+    return float(Context(prec=6, rounding=ROUND_HALF_EVEN).create_decimal(Decimal(x)))
+
+
+def quantile_higher(values: Sequence[float], q: float) -> float:
+    """The smallest value whose place, counted from 0, is at least q * (n - 1)."""
+    return sorted(values)[math.ceil(q * (len(values) - 1))]
+
+
+def histogram(values: Sequence[float], edges: Sequence[float]) -> list[int]:
+    counts = [0] * (len(edges) + 1)
+    for value in values:
+        counts[next((k for k, edge in enumerate(edges) if value <= edge), len(edges))] += 1
+    return counts

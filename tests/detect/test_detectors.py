@@ -1,0 +1,195 @@
+"""What every registered detector has to do; one that is added is tested by being listed."""
+
+import numpy as np
+import pytest
+from tests.detect import naive
+
+from tapwatch.detect.detector import CHUNK_ROWS, Epoch
+from tapwatch.detect.registry import DETECTORS
+from tapwatch.errors import ArtifactError
+
+N_COLUMNS = 13
+
+
+def rows_of(n_rows, seed=0, n_columns=N_COLUMNS):
+    """Preprocessed rows with three causes behind them."""
+    random = np.random.default_rng(seed)
+    mixing = np.random.default_rng(99).normal(size=(3, n_columns))
+    rows = random.normal(size=(n_rows, 3)) @ mixing + random.normal(
+        scale=0.1, size=(n_rows, n_columns)
+    )
+    return np.clip(rows, -5, 5).astype(np.float32)
+
+
+def fitted(name, seed=0, n_columns=N_COLUMNS, **parameters):
+    kind = DETECTORS[name]
+    return kind.fit(
+        rows_of(500, n_columns=n_columns),
+        rows_of(100, seed=1, n_columns=n_columns),
+        kind.parameters_type.model_validate(parameters or {"epochs": 6}),
+        seed=seed,
+    )
+
+
+@pytest.fixture(scope="module", params=sorted(DETECTORS))
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def detector(name):
+    return fitted(name)
+
+
+def test_same_seed_gives_the_same_scores_and_another_does_not(name, detector):
+    """A fit depends on rows, parameters and seed alone."""
+    again, other = fitted(name), fitted(name, seed=1)
+
+    assert again.score(rows_of(50)).tobytes() == detector.score(rows_of(50)).tobytes()
+    assert not np.array_equal(other.score(rows_of(50)), detector.score(rows_of(50)))
+
+
+def test_a_fit_leaves_the_global_state_alone(name):
+    """Neither torch's random numbers nor its number of threads depend on who fitted before."""
+    import torch
+
+    torch.manual_seed(5)
+    threads = torch.get_num_threads()
+    before = torch.get_rng_state()
+    fitted(name, epochs=1)
+
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+def test_looking_at_rows_does_not_change_them(detector):
+    """score, contributions and expected leave their input as it was, and it may be read-only."""
+    for n_rows in (1, 50):
+        rows = rows_of(n_rows)
+        before = rows.tobytes()
+        rows.flags.writeable = False
+        for look in (detector.score, detector.contributions, detector.expected):
+            look(rows)
+
+        assert rows.tobytes() == before
+
+
+def test_what_is_stored_scores_the_same_bit_for_bit(detector):
+    """arrays() and from_arrays() lose nothing."""
+    arrays = {key: array.copy() for key, array in detector.arrays().items()}
+    again = type(detector).from_arrays(detector.parameters, detector.n_columns, arrays)
+
+    for look in ("score", "contributions", "expected"):
+        rows = rows_of(50)
+        assert getattr(again, look)(rows).tobytes() == getattr(detector, look)(rows).tobytes()
+
+
+def test_refuses_arrays_that_are_not_its_own(detector):
+    """Absent, superfluous, misshapen, of another type or not finite: each is named."""
+    arrays = detector.arrays()
+    key = sorted(arrays)[0]
+    infinite = arrays[key].copy()
+    infinite.flat[0] = np.inf
+    for bad, text in (
+        ({k: v for k, v in arrays.items() if k != key}, f"array {key}: absent"),
+        (arrays | {"extra": arrays[key]}, "array extra: not known"),
+        (arrays | {key: arrays[key][:-1]}, f"array {key}: "),
+        (arrays | {key: arrays[key].astype(np.float64)}, f"array {key}: float64"),
+        (arrays | {key: infinite}, f"array {key}: holds NaN or infinity"),
+    ):
+        with pytest.raises(ArtifactError) as refusal:
+            type(detector).from_arrays(detector.parameters, detector.n_columns, bad)
+        assert str(refusal.value).startswith(text)
+
+
+def test_shares_are_parts_of_one(detector):
+    """Every row of contributions is not negative and sums to 1."""
+    share = detector.contributions(rows_of(64))
+
+    assert share.shape == (64, N_COLUMNS)
+    assert (share >= 0).all()
+    np.testing.assert_allclose(share.sum(axis=1), 1, atol=1e-12)
+
+
+def test_refuses_rows_of_another_width(detector):
+    """The message says what came and what is wanted."""
+    with pytest.raises(ArtifactError, match=r"rows of shape \(4, 5\): want \(n, 13\)"):
+        detector.score(np.zeros((4, 5), np.float32))
+
+
+def test_no_rows_give_no_results(detector):
+    """An empty batch is ordinary."""
+    nothing = np.zeros((0, N_COLUMNS), np.float32)
+
+    assert detector.score(nothing).shape == (0,)
+    assert detector.contributions(nothing).shape == (0, N_COLUMNS)
+    assert detector.expected(nothing).shape == (0, N_COLUMNS)
+
+
+@pytest.mark.parametrize("n_columns", [*range(1, 20), 33, 62, 76, 116])
+def test_a_row_scores_the_same_in_any_company(name, n_columns):
+    """Every batch size from 1 to 130, and odd ones up to past a chunk: not one bit differs."""
+    detector = fitted(name, n_columns=n_columns, epochs=1)
+    rows = rows_of(CHUNK_ROWS + 301, n_columns=n_columns)
+    looks = (detector.score, detector.contributions, detector.expected)
+    whole = [look(rows) for look in looks]
+
+    for size in [*range(1, 131), 255, 256, 257, 511, 777, 1000, 1023, 1024, 1025, 4097]:
+        # A start that is not a multiple of anything: memory alignment must not matter either.
+        start = (size * 7) % 300
+        for look, all_rows in zip(looks, whole, strict=True):
+            part = look(rows[start : start + size])
+            assert part.tobytes() == all_rows[start : start + size].tobytes(), size
+
+
+def test_what_was_not_seen_in_training_scores_high(name):
+    """Rows with the same spread but without the causes stand far above the benign ones."""
+    detector = fitted(name, epochs=80)
+    strange = np.random.default_rng(3).permuted(rows_of(200), axis=0)
+
+    assert np.median(detector.score(strange)) > 3 * np.median(detector.score(rows_of(200, seed=4)))
+
+
+def test_an_autoencoder_is_what_a_pencil_computes(name, detector):
+    """Scores agree with multiplication by hand in double precision."""
+    arrays = detector.arrays()
+    layers = [
+        (arrays[f"layer{k}.weight"].tolist(), arrays[f"layer{k}.bias"].tolist())
+        for k in range(len(arrays) // 2)
+    ]
+    rows = rows_of(20)
+    by_hand = [naive.error(row, layers) for row in rows.tolist()]
+
+    np.testing.assert_allclose(detector.score(rows), by_hand, rtol=1e-5)
+    np.testing.assert_allclose(
+        detector.expected(rows), [naive.forward(row, layers) for row in rows.tolist()], atol=1e-5
+    )
+
+
+def test_hidden_widths_follow_the_input_unless_they_are_set():
+    """A quarter for ae; a half, a quarter and a half for deep_ae; never 0."""
+    ae, deep = DETECTORS["ae"], DETECTORS["deep_ae"]
+
+    assert ae.widths(ae.parameters_type(), 76) == [76, 19, 76]
+    assert deep.widths(deep.parameters_type(), 76) == [76, 38, 19, 38, 76]
+    assert deep.widths(deep.parameters_type(), 1) == [1, 1, 1, 1, 1]
+    assert ae.widths(ae.parameters_type(hidden=[8, 3]), 76) == [76, 8, 3, 76]
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_fit():
+    """The weights are those of the lowest validation loss; the fit ends when it stands still."""
+    kind = DETECTORS["ae"]
+    told: list[Epoch] = []
+    rows, validation = rows_of(300), rows_of(100, seed=1)
+    detector = kind.fit(
+        rows,
+        validation,
+        kind.parameters_type(epochs=500, learning_rate=0.1, patience=4),
+        seed=0,
+        progress=told.append,
+    )
+    best = [epoch for epoch in told if epoch.is_best][-1]
+
+    assert told[-1].number == len(told) < 500
+    assert len(told) - best.number == 4
+    assert detector.score(validation).mean() == pytest.approx(best.validation_loss, rel=1e-5)
