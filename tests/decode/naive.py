@@ -156,7 +156,7 @@ def _ipv6(row: Row, packet: bytes) -> None:
     if first >> 28 != 6:
         raise Stop("IPV6_BAD_VERSION")
     total = 40 + n_payload
-    if n_payload == 0 and proto != 59:
+    if n_payload == 0 and proto in {0, 6, 17}:
         total = _wire_left(row, packet)
     row |= {
         "ip_version": 6,

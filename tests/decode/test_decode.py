@@ -17,6 +17,7 @@ from tests.decode.made import (
     decoded,
     ethernet,
     ipv4,
+    ipv6,
     tcp,
     udp,
 )
@@ -106,6 +107,17 @@ def test_segmentation_offload_leaves_the_length_to_the_wire():
 
     assert packet["status"] == "OK"
     assert (packet["ip_bytes"], packet["payload_bytes"]) == (20_040, 20_000)
+
+
+def test_an_empty_ipv6_packet_stays_empty_in_a_padded_frame():
+    """Payload length 0 is taken at its word unless offload or a jumbogram can be behind it."""
+    empty, offloaded = (Frame(ethernet(0x86DD, ipv6(n, tcp(), n_payload=0))) for n in (99, 6))
+
+    rows = decoded([empty, offloaded])
+
+    assert [row["status"] for row in rows] == ["OK", "OK"]
+    assert [row["payload_bytes"] for row in rows] == [0, len(PAYLOAD)]
+    assert [row["ip_bytes"] for row in rows] == [40, 60 + len(PAYLOAD)]
 
 
 def test_later_fragments_have_addresses_but_no_ports():
@@ -214,11 +226,12 @@ def test_a_decoder_can_go_on_where_another_stopped():
 def test_no_byte_of_a_row_is_left_over_from_before():
     """Rows are the same whatever the memory held, padding included."""
     frames = batch([*GOOD.values(), *BAD.values()])
+    frames.frames.flags.writeable = False
 
     def rows_over(old: int) -> bytes:
         memory = np.full((len(frames), PACKET.itemsize), old, np.uint8)
         counts = [np.zeros(64, np.int64) for _ in range(3)]
-        decode_rows(frames.data, frames.frames, memory.view(PACKET)[:, 0], memory, 0, *counts)
+        decode_rows(frames.data, frames.frames, memory.reshape(-1).view(PACKET), memory, 0, *counts)
         return memory.tobytes()
 
     assert rows_over(0x00) == rows_over(0xA5)

@@ -149,6 +149,17 @@ def test_agrees_on_every_protocol_number():
     )
 
 
+def test_agrees_on_every_protocol_number_of_an_ipv6_packet_without_length():
+    """Payload length 0 x next header x enough on the wire or only padding."""
+    assert_as_naive(
+        [
+            Frame(ethernet(0x86DD, ipv6(proto, bytes(n), n_payload=0)))
+            for proto in range(256)
+            for n in (0, 6, 30)
+        ]
+    )
+
+
 def test_agrees_on_every_ether_type():
     """All numbers up to the first EtherTypes, and the neighbours of those that are read."""
     known = (0x0800, 0x0806, 0x86DD, 0x8100, 0x88A8, 0x9100)

@@ -60,8 +60,8 @@ class Decoder:
         packets = np.empty(len(batch), PACKET)
         packet_bytes = packets.view(np.uint8).reshape(len(batch), PACKET.itemsize)
         n_done, self.clock_ns = decode_rows(
-            batch.data,
-            batch.frames,
+            _read_only(batch.data),
+            _read_only(batch.frames),
             packets,
             packet_bytes,
             self.clock_ns,
@@ -107,6 +107,17 @@ class Decoder:
                 ),
             )
         ]
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A view that cannot be written to.
+
+    Numba compiles a kernel once more for each kind of array: mapped files cannot be written to,
+    buffers can, and one of the two is enough.
+    """
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _by_name(names: type[IntEnum], counts: NDArray[np.int64]) -> dict[str, int]:

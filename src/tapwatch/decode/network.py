@@ -116,8 +116,13 @@ def read_ipv6(
     row["proto"] = next_header
 
     ip_end = lo + at.IPV6_BYTES + be16(data, lo + at.IPV6_PAYLOAD_LENGTH)
-    # 0 is a jumbogram (RFC 2675) or segmentation left to the network card, unless nothing follows.
-    if ip_end == lo + at.IPV6_BYTES and next_header != at.PROTO_NO_NEXT_HEADER:
+    # 0 is a jumbogram (RFC 2675: behind a hop-by-hop header), or segmentation left to the network
+    # card. Elsewhere it means what it says, and Ethernet padding may follow.
+    if ip_end == lo + at.IPV6_BYTES and next_header in (
+        at.PROTO_HOP_BY_HOP,
+        at.PROTO_TCP,
+        at.PROTO_UDP,
+    ):
         ip_end = wire_end
     row["ip_bytes"] = ip_end - lo
     if ip_end > wire_end:
