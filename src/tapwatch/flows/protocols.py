@@ -1,0 +1,43 @@
+"""Protocol numbers, TCP flags and ICMP counter-types. No code: only facts of RFCs and IANA."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+# IANA protocol numbers
+ICMP: Final = 1
+TCP: Final = 6
+UDP: Final = 17
+ICMPV6: Final = 58
+SCTP: Final = 132
+
+# TCP flags, RFC 9293 section 3.1, and RFC 3168 for the last two
+FIN: Final = 0x01
+SYN: Final = 0x02
+RST: Final = 0x04
+PSH: Final = 0x08
+ACK: Final = 0x10
+URG: Final = 0x20
+ECE: Final = 0x40
+CWR: Final = 0x80
+
+#: ICMP types of which one is the answer to the other (RFC 792, 950, 1256).
+ICMP_PAIRS: Final = ((8, 0), (13, 14), (15, 16), (10, 9), (17, 18))
+#: The same for ICMPv6 (RFC 4443, 2710, 4861, 4620, 6275).
+ICMPV6_PAIRS: Final = ((128, 129), (130, 131), (133, 134), (135, 136), (139, 140), (144, 145))
+
+NO_COUNTER_TYPE: Final = -1
+
+
+def _counter_types() -> NDArray[np.int16]:
+    table = np.full((2, 256), NO_COUNTER_TYPE, np.int16)
+    for version, pairs in enumerate((ICMP_PAIRS, ICMPV6_PAIRS)):
+        for question, answer in pairs:
+            table[version, question] = answer
+            table[version, answer] = question
+    return table
+
+
+#: [0 for ICMP, 1 for ICMPv6][type] -> the type that answers it, or that it answers.
+COUNTER_TYPE: Final = _counter_types()

@@ -1,0 +1,98 @@
+"""When and in which order ended rows come out, and how many flows were open at once.
+
+Neither may depend on where batches end or on how many threads there are. So rows wait for the full
+second after their end, and come out sorted; and flows are counted at full seconds.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapwatch.flows.layout import SECOND_NS
+from tapwatch.tables import FLOW
+
+#: Every so many packets, counted over the whole source, the waiting rows are looked at; where they
+#: are more than WAITING_MAX they all come out. A flood, or a clock that stands still, could
+#: otherwise fill the memory within one second of packet time.
+CHECK_PACKETS: Final = 65_536
+WAITING_MAX: Final = 65_536
+
+
+def in_order(rows: NDArray[Any]) -> NDArray[Any]:
+    """Sort ended rows by (order_ns, last_ts_ns, flow_id, first_frame)."""
+    by = ("first_frame", "flow_id", "last_ts_ns", "order_ns")
+    return rows[np.lexsort([np.ascontiguousarray(rows[name]) for name in by])]
+
+
+class Waiting:
+    """Ended rows whose second is not over."""
+
+    def __init__(self) -> None:
+        self._chunks: list[NDArray[Any]] = []
+        self._n_rows = 0
+        self._released_ns: int | None = None
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def add(self, rows: NDArray[Any]) -> None:
+        """Take rows that have ended, in any order."""
+        if len(rows):
+            self._chunks.append(rows)
+            self._n_rows += len(rows)
+
+    def due(self, clock_ns: int) -> NDArray[Any]:
+        """Give the rows that come out by a time, in order."""
+        tick_ns = clock_ns // SECOND_NS * SECOND_NS
+        if not self._chunks or tick_ns == self._released_ns:
+            return np.empty(0, FLOW)
+        self._released_ns = tick_ns
+        rows = self.take()
+        is_due = rows["order_ns"] <= tick_ns
+        self.add(rows[~is_due])
+        return in_order(rows[is_due])
+
+    def overflow(self, clock_ns: int) -> NDArray[Any]:
+        """Give all rows, in order, if they are too many; they come out before their second."""
+        if self._n_rows <= WAITING_MAX:
+            return np.empty(0, FLOW)
+        rows = self.take()
+        rows["order_ns"] = clock_ns
+        return in_order(rows)
+
+    def take(self) -> NDArray[Any]:
+        """Give all rows as they are."""
+        rows = np.concatenate([np.empty(0, FLOW), *self._chunks])
+        self._chunks = []
+        self._n_rows = 0
+        return rows
+
+
+class OpenCount:
+    """How many flows were open at each full second of packet time, and the most of them."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self.last = 0
+        self.changes: dict[int, int] = {}  # second -> flows created less flows ended in it
+
+    def add(self, clock_ns: NDArray[np.int64], weight: int) -> None:
+        """Count events: flows created (weight 1) or ended (-1) at house times."""
+        seconds, counts = np.unique(clock_ns // SECOND_NS, return_counts=True)
+        for second, count in zip(seconds.tolist(), counts.tolist(), strict=True):
+            self.changes[second] = self.changes.get(second, 0) + weight * count
+
+    def close(self, clock_ns: int) -> None:
+        """Take the seconds that are over by a time; nothing more happens in them."""
+        for second in sorted(s for s in self.changes if s < clock_ns // SECOND_NS):
+            self._take(second)
+
+    def close_all(self) -> None:
+        """The source has ended: its last second is over too."""
+        for second in sorted(self.changes):
+            self._take(second)
+
+    def _take(self, second: int) -> None:
+        self.last += self.changes.pop(second)
+        self.most = max(self.most, self.last)
