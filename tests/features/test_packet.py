@@ -277,6 +277,7 @@ def test_identity_is_the_packet_and_its_flow():
     rows = made(packets, links).rows
     is_flow = links["is_flow"] == 1
     tagged = packets["n_vlan_tags"] > 0
+    vlan = packets["vlan_tci"].astype(int) & 0x0FFF
 
     assert np.array_equal(rows["order_ns"], packets["clock_ns"])
     assert np.array_equal(rows["frame_number"], packets["number"])
@@ -290,7 +291,7 @@ def test_identity_is_the_packet_and_its_flow():
         assert np.array_equal(rows[name], np.where(is_flow[:, None], links[name], 0)), name
     for name in ("src_port", "dst_port"):
         assert np.array_equal(rows[name], np.where(is_flow, links[name], packets[name])), name
-    assert np.array_equal(rows["vlan"], np.where(tagged, packets["vlan_tci"].astype(int) & 0x0FFF, -1))
+    assert np.array_equal(rows["vlan"], np.where(tagged, vlan, -1))
     assert not rows["end_reason"].any()
 
 
