@@ -22,10 +22,8 @@ def test_every_column_and_digest_is_on_the_page():
 
     for schema in SCHEMAS.values():
         assert schema.digest in text
-        for column in schema.columns:
-            assert (
-                f"| `{column.name}` | {column.unit} | {column.dtype} | {column.formula} |" in text
-            )
+        for c in schema.columns:
+            assert f"| `{c.name}` | {c.unit} | {c.dtype} | {c.formula} |" in text
         for name in identity_of(schema.view):
             assert f"| `{name}` |" in text
 
