@@ -143,6 +143,15 @@ def test_one_name_for_two_things_is_refused():
         TallyCollector([lambda: [one, two]])
 
 
+@pytest.mark.parametrize("is_balanced", [True, False])
+def test_the_ledger_is_a_metric(is_balanced):
+    """What the summary says of the ledger can be alerted on."""
+    collector = TallyCollector([], lambda: {"ledger_balanced": is_balanced})
+
+    assert value(collector, "tapwatch_ledger_balanced") == is_balanced
+    assert value(TallyCollector([]), "tapwatch_ledger_balanced") is None
+
+
 def test_labels_are_escaped():
     """A bundle's name may hold anything."""
     name = 'a"b\\c\nd'

@@ -80,6 +80,9 @@ class TallyCollector(Collector):
                 known = families.get(tally.name)
                 families[tally.name] = _frozen(tally) if known is None else _joined(known, tally)
         status = dict(self._status()) if self._status is not None else None
+        if status is not None and "ledger_balanced" in status:
+            balanced = ledger_tally(bool(status["ledger_balanced"]))
+            families[balanced.name] = balanced
         # One assignment: a scrape holds either the snapshot before or this one.
         self.snapshot = Snapshot(tuple(families.values()), status)
         self._published_s = time.monotonic()
@@ -114,6 +117,17 @@ def build_tallies() -> list[Tally]:
             {(__version__, platform.python_version()): 1},
         )
     ]
+
+
+def ledger_tally(is_balanced: bool) -> Tally:
+    """Whether every packet is accounted for."""
+    return Tally(
+        "ledger_balanced",
+        "gauge",
+        "1 while every packet is accounted for at every stage.",
+        (),
+        {(): float(is_balanced)},
+    )
 
 
 def _frozen(tally: Tally) -> Tally:
