@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 
     Layers = list[tuple[Tensor, Tensor]]
 
-#: The matrix library takes other kernels for small products, which differ in the last bits: seen were
-#: up to 15 rows where a layer has 2 to 11 outputs, and any number of rows where it has 1. With this
-#: many rows and outputs at least, the rest filled with 0, a row's result does not depend on its batch.
+#: The matrix library takes other kernels for small products, which differ in the last bits: up to 15
+#: rows where a layer has 2 to 11 outputs, and any number of rows where it has 1. With at least this
+#: many rows and outputs, filled up with 0, the result of a row does not depend on its batch.
 MIN_ROWS: Final = 16
 MIN_WIDTH: Final = 16
 
-#: Neither does it depend on where the rows lie in memory, if they begin where torch's own arrays do.
+#: Nor does it depend on where the rows lie in memory, if they begin where torch's own arrays would.
 ALIGNMENT_BYTES: Final = 64
 
+_EPOCH_STEPS: Final = 64  # at least: of few rows, an epoch is several passes
 _GRADIENT_NORM: Final = 1.0  # rows of the heavy tail shall not throw the weights about
 _STALE_EPOCHS: Final = 2  # epochs without improvement after which the step is halved
 _IMPROVEMENT: Final = 1e-3  # relative; less is noise
@@ -51,7 +52,7 @@ class AutoencoderParameters(Parameters):
     ] = None
     """Widths of the hidden layers; by default they follow the number of columns."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
-    """Passes over the training rows, at most."""
+    """Passes over the training rows, at most; of few rows several passes make one epoch."""
     batch_rows: Annotated[int, Field(ge=1, le=65_536)] = 256
     """Rows of a gradient step."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
@@ -254,14 +255,15 @@ def _descend(
 def _epoch(
     weights: list["Tensor"], rows: "Tensor", batch_rows: int, optimiser: Any, generator: Any
 ) -> float:
-    """One pass over the rows in random order; the mean loss on the way."""
+    """Pass over the rows in random order; the mean loss on the way."""
     import torch
 
     layers = list(zip(weights[::2], weights[1::2], strict=True))
-    total = 0.0
-    order = torch.randperm(len(rows), generator=generator)
-    for start in range(0, len(rows), batch_rows):
-        index = order[start : start + batch_rows]
+    total, n_seen = 0.0, 0
+    starts = range(0, len(rows), batch_rows)
+    n_passes = -(-_EPOCH_STEPS // len(starts))
+    passes = [torch.randperm(len(rows), generator=generator) for _ in range(n_passes)]
+    for index in (order[k : k + batch_rows] for order in passes for k in starts):
         batch = rows[index].to(weights[0].device)  # (B, C)
         loss = (_forward(batch, layers) - batch).square().mean()
         optimiser.zero_grad()
@@ -269,7 +271,8 @@ def _epoch(
         torch.nn.utils.clip_grad_norm_(weights, _GRADIENT_NORM)
         optimiser.step()
         total += loss.item() * len(index)
-    return total / len(rows)
+        n_seen += len(index)
+    return total / n_seen
 
 
 def _mean_loss(weights: list["Tensor"], rows: "Tensor") -> float:

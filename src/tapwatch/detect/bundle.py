@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ from tapwatch.detect.registry import DETECTORS
 from tapwatch.detect.threshold import Calibration
 from tapwatch.errors import ArtifactError, ConfigError, SinkError
 from tapwatch.tables import Schema
+
+_PARTS: Final = ("calibration.", "detector.", "preprocess.")
 
 
 @dataclass(frozen=True)
@@ -241,10 +243,15 @@ def _arrays(path: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
     from safetensors.numpy import load
 
     content = read_arrays_file(path, manifest)
+    file = path / ARRAYS_FILE
     try:
-        return load(content)
+        arrays = load(content)
     except Exception as error:  # a parser of others, on bytes of anybody: whatever it raises
-        raise ArtifactError(f"{path / ARRAYS_FILE}: not safetensors: {error}") from error
+        raise ArtifactError(f"{file}: not safetensors: {error}") from error
+    if strays := sorted(key for key in arrays if not key.startswith(_PARTS)):
+        want = ", ".join(f"{part}*" for part in _PARTS)
+        raise ArtifactError(f"{file}: array {strays[0]}: not known: want {want}")
+    return arrays
 
 
 def _under(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
@@ -274,7 +281,7 @@ def _detector(path: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]
         )
     kind = DETECTORS[part.name]
     try:
-        parameters = kind.parameters_type.model_validate(part.parameters)
+        parameters = kind.parameters_type.model_validate(part.parameters, strict=True)
     except ValidationError as error:
         raise ArtifactError(
             f"{path / MANIFEST_FILE}: detector.parameters.{explain(error)}"

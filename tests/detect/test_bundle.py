@@ -1,0 +1,343 @@
+"""Bundles: what is written is what is loaded, and everything else is refused by name."""
+
+import hashlib
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+from tests.detect import made
+
+from tapwatch.detect import bundle as bundle_module
+from tapwatch.detect import load_bundle
+from tapwatch.detect.bundle import check_target, write_bundle
+from tapwatch.detect.registry import DETECTORS
+from tapwatch.errors import ArtifactError, ConfigError, SinkError
+
+SCHEMA = made.schema()
+SCHEMAS = {"flow": SCHEMA}
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    path = tmp_path_factory.mktemp("made") / "b"
+    made.train(path, SCHEMA)
+    return path
+
+
+@pytest.fixture
+def path(original, tmp_path):
+    """A copy that may be damaged."""
+    return shutil.copytree(original, tmp_path / "b")
+
+
+def edit(path, change):
+    """Rewrite bundle.json through `change`, which works on the parsed document."""
+    file = path / "bundle.json"
+    document = json.loads(file.read_text())
+    change(document)
+    file.write_text(json.dumps(document))
+
+
+def put(document, key, value):
+    *parents, last = key.split(".")
+    for parent in parents:
+        document = document[parent]
+    if value is DELETED:
+        del document[last]
+    else:
+        document[last] = value
+
+
+DELETED = object()
+
+
+def put_arrays(path, arrays):
+    """Write arrays and put their size and checksum on record, as a careful forger would."""
+    content = arrays if isinstance(arrays, bytes) else save(arrays)
+    (path / "model.safetensors").write_bytes(content)
+    described = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    edit(path, lambda d: put(d, "arrays", described))
+
+
+def refusal(path, schemas=SCHEMAS):
+    with pytest.raises(ArtifactError) as refused:
+        load_bundle(path, schemas)
+    assert refused.value.exit_code == 4
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("detector", sorted(DETECTORS))
+def test_what_is_loaded_scores_as_what_was_written(detector, tmp_path):
+    """Written, loaded, written again: the same two files, byte for byte."""
+    made.train(tmp_path / "b", SCHEMA, detector=detector)
+    loaded = load_bundle(tmp_path / "b", SCHEMAS)
+    os.rename(tmp_path / "b", tmp_path / "first")
+    write_bundle(
+        tmp_path / "b", loaded.manifest, loaded.preprocess, loaded.detector, loaded.calibration
+    )
+
+    assert sorted(file.name for file in (tmp_path / "b").iterdir()) == [
+        "bundle.json",
+        "model.safetensors",
+    ]
+    for name in ("bundle.json", "model.safetensors"):
+        assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
+    assert (loaded.name, loaded.view, loaded.detector.name) == ("b", "flow", detector)
+    assert "c05" not in loaded.preprocess.columns
+
+
+def test_same_rows_and_seed_give_the_same_files(original, tmp_path):
+    """Byte for byte; another seed gives other arrays."""
+    made.train(tmp_path / "b", SCHEMA)
+    made.train(tmp_path / "other" / "b", SCHEMA, seed=1)
+
+    for name in ("bundle.json", "model.safetensors"):
+        assert (tmp_path / "b" / name).read_bytes() == (original / name).read_bytes()
+    other = (tmp_path / "other" / "b" / "model.safetensors").read_bytes()
+    assert other != (original / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("name", DELETED, "name: absent: want it"),
+        ("name", "../b", "name = '../b': want"),
+        ("surplus", 1, "surplus: not known: want only the keys of format 1"),
+        ("threshold.surplus", 1, "threshold.surplus: not known"),
+        ("format", 2, "format = 2: want 1 (the bundle is of another tapwatch)"),
+        ("format", "1", "format = '1': want 1"),
+        ("detector.name", "pca", "detector.name = 'pca': want one of ae, deep_ae"),
+        ("detector.parameters.epochs", 0, "detector.parameters.epochs = 0: want"),
+        ("detector.parameters.depth", 3, "detector.parameters.depth: not known"),
+        (
+            "detector.parameters.hidden",
+            [5],
+            "array layer0.weight: float32 (2, 11): want float32 (5",
+        ),
+        ("detector.parameters.hidden", [1 << 40], "detector.parameters.hidden.0 = 1099511627776"),
+        ("threshold.value", "0.5", "threshold.value = '0.5': want a valid number"),
+        ("threshold.value", None, "threshold.value = None: want a valid number"),
+        ("threshold.value", True, "threshold.value = True: want a valid number"),
+        ("threshold.method", "magic", "threshold.method = 'magic': want 'conformal' or 'quantile'"),
+        ("threshold.calibration_rows", 399, "array exceed: want values that fall from 399 to 0"),
+        ("preprocess.method", "log", "preprocess.method = 'log': want 'log_z'"),
+        ("preprocess.clip", 0, "preprocess.clip = 0: want greater than 0"),
+        ("preprocess.columns", [], "preprocess.columns = a list: want"),
+        ("preprocess.columns", ["c01", "c00"], "preprocess.columns: want columns of the schema"),
+        ("preprocess.columns", ["c00", "c00"], "preprocess.columns: want columns of the schema"),
+        ("preprocess.columns", ["c00", "nope"], "preprocess.columns: want columns of the schema"),
+        ("preprocess.columns", ["c00"], "array center: float32 (11,): want float32 (1,)"),
+        ("training.seed", 1.5, "training.seed = 1.5: want a valid integer"),
+        ("training.seed", 10**400, "training.seed = an integer beyond 64 bits: want"),
+        ("training.inputs", {}, "training.inputs = a dict: want a valid list"),
+        ("arrays.bytes", 7, "bytes found: want 7, arrays.bytes of bundle.json"),
+        ("arrays.bytes", 1 << 40, "arrays.bytes = 1099511627776: want less than or equal to"),
+        ("arrays.sha256", "0" * 64, "found: want " + "0" * 64 + ", arrays.sha256 of bundle.json"),
+        ("feature_schema.view", "packet", "feature_schema.view = 'packet': want one of flow"),
+    ],
+)
+def test_every_wrong_value_is_refused_by_name(path, key, value, text):
+    """File, key, what was found, what is wanted."""
+    edit(path, lambda document: put(document, key, value))
+    message = refusal(path)
+
+    assert text in message
+    assert message.startswith((f"{path}/bundle.json: ", f"{path}/model.safetensors: "))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"7",
+        b'"text"',
+        b"{",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"format": NaN}',
+        b'{"format": Infinity}',
+        b'{"format": 1, "format": 1}',
+        b'{"format": ' + b"9" * 5000 + b"}",
+        b'{"format": 1e999}',
+        b'{"\\ud800": 1, "format": 1}',
+        b'{"format": 1, "name": "\\ud800"}',
+        b'{"format": true}',
+        b" " * ((4 << 20) + 1),
+    ],
+)
+def test_hostile_manifests_are_refused_like_any_other(path, content):
+    """Empty, deep, huge, not UTF-8, not JSON, not an object: always an ArtifactError."""
+    (path / "bundle.json").write_bytes(content)
+
+    assert refusal(path).startswith(f"{path}/bundle.json: ")
+
+
+def test_every_value_replaced_by_every_kind_is_refused_or_loaded(path):
+    """No replacement of any one value gives another exception than ArtifactError."""
+    document = json.loads((path / "bundle.json").read_text())
+
+    def places(table, prefix=""):
+        for key, value in table.items():
+            yield prefix + key
+            if isinstance(value, dict):
+                yield from places(value, f"{prefix}{key}.")
+
+    n_refused = 0
+    for place in list(places(document)):
+        for value in (None, -1, 1e308, "x" * 5000, [], {}, [[1]], True, {"a": {"b": 1}}):
+            damaged = json.loads(json.dumps(document))
+            put(damaged, place, value)
+            (path / "bundle.json").write_text(json.dumps(damaged))
+            try:
+                load_bundle(path, SCHEMAS)
+            except ArtifactError as error:
+                assert len(str(error)) < 2000
+                n_refused += 1
+    assert n_refused > 300
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "model.safetensors"])
+def test_absent_and_odd_files_are_refused(path, name):
+    """Absent, a directory, a FIFO that would hang a reader."""
+    file = path / name
+    file.unlink()
+    assert refusal(path) == f"{file}: absent: want it in every bundle"
+
+    file.mkdir()
+    assert refusal(path).startswith(f"{file}: ")
+
+    file.rmdir()
+    os.mkfifo(file)
+    assert refusal(path) == f"{file}: not a regular file: want one"
+
+
+def test_a_path_that_is_no_bundle_is_refused(tmp_path):
+    """Nothing there, or a file where a directory is wanted."""
+    (tmp_path / "file").write_text("")
+
+    assert "absent" in refusal(tmp_path / "nothing")
+    assert "cannot be read" in refusal(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda a: a | {"detector.layer0.bias": a["detector.layer0.bias"][:-1]}, "layer0.bias"),
+        (lambda a: a | {"detector.layer9.bias": np.zeros(1)}, "detector: array layer9.bias"),
+        (lambda a: a | {"preprocess.scale": a["preprocess.scale"] * 0}, "array scale"),
+        (lambda a: a | {"preprocess.low": a["preprocess.low"] * np.nan}, "array low: holds NaN"),
+        (lambda a: a | {"preprocess.more": np.zeros(1)}, "array more: not known"),
+        (lambda a: a | {"calibration.error": a["calibration.error"] * 0}, "array error"),
+        (lambda a: {k: v for k, v in a.items() if not k.startswith("cal")}, "array error"),
+    ],
+)
+def test_every_array_is_checked(path, change, text):
+    """Shape, type, finiteness, sense, and that there is no other: with a checksum that fits."""
+    put_arrays(path, change(load((path / "model.safetensors").read_bytes())))
+    message = refusal(path)
+
+    assert text in message
+    assert message.startswith(f"{path}/model.safetensors: ")
+
+
+def test_an_array_of_no_part_is_refused(path):
+    """Also one whose name starts like no part of a bundle."""
+    arrays = load((path / "model.safetensors").read_bytes())
+    put_arrays(path, arrays | {"stowaway": np.zeros(3)})
+
+    assert "array stowaway: not known" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"x",
+        b"\xff" * 64,
+        (1 << 62).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+        (60).to_bytes(8, "little")
+        + b'{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
+        + b" " * 7,
+        (64).to_bytes(8, "little")
+        + b'{"a":{"dtype":"F32","shape":[99999999],"data_offsets":[0,4]}}   ',
+    ],
+)
+def test_files_that_are_no_safetensors_are_refused(path, content):
+    """Whatever the parser thinks of them."""
+    put_arrays(path, content)
+
+    assert refusal(path).startswith(f"{path}/model.safetensors: ")
+
+
+@pytest.mark.parametrize(
+    ("running", "text"),
+    [
+        (made.schema(c03={"unit": "B"}), "c03: unit '1' -> 'B'"),
+        (made.schema(c03={"formula": "other"}), "c03: defined differently"),
+        (made.schema(c03={"dtype": "int64"}), "c03: defined differently"),
+        (made.schema(11), "not in this build: c11"),
+        (made.schema(13), "not in the bundle: c12"),
+        (made.schema(c03={"name": "d"}), "not in the bundle: d; not in this build: c03"),
+        (made.schema(version=2), "flow/2:"),
+        (made.schema(25), "and 5 more"),
+        (
+            made.schema(c00={"name": "c01", "formula": "f1"}, c01={"name": "c00", "formula": "f0"}),
+            "the columns stand in another order",
+        ),
+    ],
+)
+def test_a_bundle_for_another_schema_is_refused_and_the_columns_named(path, running, text):
+    """Both schemas are named, and what differs between them."""
+    message = refusal(path, {"flow": running})
+
+    assert text in message
+    assert (
+        f"flow/1:{SCHEMA.digest[:8]}: want flow/{running.version}:{running.digest[:8]}" in message
+    )
+
+
+def test_a_schema_that_is_not_that_of_its_digest_is_refused(path):
+    """The columns of the manifest are held against the schema even where the digest is right."""
+    edit(path, lambda document: put(document["feature_schema"]["columns"][3], "unit", "B"))
+
+    assert "feature_schema.columns: not those of digest" in refusal(path)
+
+
+def test_writing_is_all_or_nothing(path, monkeypatch):
+    """A failure in the middle leaves the bundle that was there, and no scraps beside it."""
+    loaded = load_bundle(path, SCHEMAS)
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+
+    def full_disk(_handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundle_module.os, "fsync", full_disk)
+    with pytest.raises(SinkError, match="bundle cannot be written: .*No space left"):
+        write_bundle(path, loaded.manifest, loaded.preprocess, loaded.detector, loaded.calibration)
+
+    assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["b"]
+
+
+def test_a_bundle_may_be_replaced_but_nothing_else(path, tmp_path):
+    """A directory with other things in it, or a file, is not overwritten."""
+    loaded = load_bundle(path, SCHEMAS)
+    write_bundle(path, loaded.manifest, loaded.preprocess, loaded.detector, loaded.calibration)
+    assert load_bundle(path, SCHEMAS).digest == loaded.digest
+    assert [entry.name for entry in tmp_path.iterdir()] == ["b"]
+
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("years of work")
+    with pytest.raises(ConfigError, match="it holds other files, which would be lost"):
+        check_target(tmp_path / "full")
+    with pytest.raises(ConfigError, match="want a directory"):
+        check_target(tmp_path / "full" / "thesis.tex")
+    (tmp_path / "empty").mkdir()
+    check_target(tmp_path / "empty")
+    check_target(tmp_path / "nothing")
