@@ -261,11 +261,11 @@ def test_an_array_of_no_part_is_refused(path):
         b"\xff" * 64,
         (1 << 62).to_bytes(8, "little") + b"{}",
         (2).to_bytes(8, "little") + b"[]",
-        (60).to_bytes(8, "little")
-        + b'{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
-        + b" " * 7,
-        (64).to_bytes(8, "little")
-        + b'{"a":{"dtype":"F32","shape":[99999999],"data_offsets":[0,4]}}   ',
+        tensors({"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}),
+        tensors({"a": {"dtype": "F32", "shape": [99999999], "data_offsets": [0, 2]}}),
+        tensors({"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 2]}}),
+        tensors({"a": {"dtype": "F16", "shape": [-1], "data_offsets": [0, 2]}}),
+        tensors({"a": {"dtype": "F16", "shape": [1], "data_offsets": [0, 2]}}),
     ],
 )
 def test_files_that_are_no_safetensors_are_refused(path, content):
