@@ -17,6 +17,8 @@ from tapwatch.capture.source import Damage
 
 PIECE_BYTES: Final = 1 << 18
 _INPUT_BYTES: Final = 1 << 16
+#: gzip and xz give nothing of a call in which they find damage: short calls lose little.
+_CALL_BYTES: Final = 1 << 14
 # Memory that the unpackers may take: `xz -9` wants 65 MiB, `zstd --ultra -22` a window of 128 MiB.
 _DICTIONARY_BYTES: Final = 160 << 20
 _ZSTD_WINDOW_BYTES: Final = 128 << 20
@@ -111,7 +113,7 @@ class Unpacked:
             while not unpacker.eof:
                 chunk = chunk or self._some(_INPUT_BYTES)
                 # Without input this still gives what the last chunk left inside the unpacker.
-                piece = unpacker.decompress(chunk, PIECE_BYTES)
+                piece = unpacker.decompress(chunk, _CALL_BYTES)
                 if not chunk and not piece and not unpacker.eof:
                     raise EOFError
                 if piece:
@@ -126,7 +128,7 @@ class Unpacked:
             while not unpacker.eof:
                 if unpacker.needs_input and not (chunk := chunk or self._some(_INPUT_BYTES)):
                     raise EOFError
-                if piece := unpacker.decompress(chunk, PIECE_BYTES):
+                if piece := unpacker.decompress(chunk, _CALL_BYTES):
                     yield piece
                 chunk = b""
             chunk = unpacker.unused_data
