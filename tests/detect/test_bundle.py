@@ -62,6 +62,21 @@ def put_arrays(path, arrays):
     edit(path, lambda d: put(d, "arrays", described))
 
 
+def tensors(header):
+    """A safetensors file with this header and two bytes of data."""
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + b"xx"
+
+
+def message_of(path):
+    """What the refusal says; nothing where the bundle loads."""
+    try:
+        load_bundle(path, SCHEMAS)
+    except ArtifactError as error:
+        return str(error)
+    return ""
+
+
 def refusal(path, schemas=SCHEMAS):
     with pytest.raises(ArtifactError) as refused:
         load_bundle(path, schemas)
@@ -110,6 +125,7 @@ def test_same_rows_and_seed_give_the_same_files(original, tmp_path):
         ("format", 2, "format = 2: want 1 (the bundle is of another tapwatch)"),
         ("format", "1", "format = '1': want 1"),
         ("detector.name", "pca", "detector.name = 'pca': want one of ae, deep_ae"),
+        ("detector.parameters.epochs", "6", "detector.parameters.epochs = '6': want"),
         ("detector.parameters.epochs", 0, "detector.parameters.epochs = 0: want"),
         ("detector.parameters.depth", 3, "detector.parameters.depth: not known"),
         (
@@ -188,18 +204,16 @@ def test_every_value_replaced_by_every_kind_is_refused_or_loaded(path):
             if isinstance(value, dict):
                 yield from places(value, f"{prefix}{key}.")
 
-    n_refused = 0
+    messages = []
     for place in list(places(document)):
         for value in (None, -1, 1e308, "x" * 5000, [], {}, [[1]], True, {"a": {"b": 1}}):
             damaged = json.loads(json.dumps(document))
             put(damaged, place, value)
             (path / "bundle.json").write_text(json.dumps(damaged))
-            try:
-                load_bundle(path, SCHEMAS)
-            except ArtifactError as error:
-                assert len(str(error)) < 2000
-                n_refused += 1
-    assert n_refused > 300
+            messages.append(message_of(path))
+
+    assert sum(map(bool, messages)) > 300
+    assert max(map(len, messages)) < 2000
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "model.safetensors"])
@@ -318,7 +332,7 @@ def test_writing_is_all_or_nothing(path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(bundle_module.os, "fsync", full_disk)
-    with pytest.raises(SinkError, match="bundle cannot be written: .*No space left"):
+    with pytest.raises(SinkError, match=r"bundle cannot be written: .*No space left"):
         write_bundle(path, loaded.manifest, loaded.preprocess, loaded.detector, loaded.calibration)
 
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before

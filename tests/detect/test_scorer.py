@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_scores_do_not_depend_on_how_rows_arrive(bundle, mixed):
     batch = made.batch(mixed, SCHEMA)
     parts = [
         scorer.score(replace(batch, values=mixed[a:b], rows=batch.rows[a:b]))
-        for a, b in zip(borders, borders[1:], strict=False)
+        for a, b in pairwise(borders)
     ]
 
     for name in ("error", "p_value", "flagged", "observed", "expected", "share"):

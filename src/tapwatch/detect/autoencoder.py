@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     Layers = list[tuple[Tensor, Tensor]]
 
-#: The matrix library takes other kernels for small products, which differ in the last bits: up to 15
-#: rows where a layer has 2 to 11 outputs, and any number of rows where it has 1. With at least this
-#: many rows and outputs, filled up with 0, the result of a row does not depend on its batch.
+#: The matrix library takes other kernels for small products, which differ in the last bits: up to
+#: 15 rows where a layer has 2 to 11 outputs, and any number of rows where it has 1. With at least
+#: this many rows and outputs, filled up with 0, the result of a row does not depend on its batch.
 MIN_ROWS: Final = 16
 MIN_WIDTH: Final = 16
 
