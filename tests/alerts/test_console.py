@@ -27,9 +27,9 @@ def test_says_who_what_and_how_unusual(width):
     text = shown([made.alert()], width)
 
     words = " ".join(text.split())
-    for part in ("10.0.0.1 > 10.0.0.2:443", "low", "x1.235", "TCP flow/ae", "and 2 like it"):
+    for part in ("10.0.0.1 > 10.0.0.2:443", "low", "x1.235", "TCP flow/ae", "2 folded"):
         assert part in words
-    for part in ("init_fwd_win_byts", "1024 B 64.24 kB", "62%", "03:04:05.678"):
+    for part in ("init_fwd_win_byts", "1024 B 64.24 kB", "62%", "03:04:05"):
         assert part in words
     assert max(map(len, text.splitlines())) <= width
 
@@ -49,6 +49,31 @@ def test_the_most_unusual_comes_first():
     assert places == sorted(places)
     assert "milder" not in text
     assert "and 1 more" in text
+
+
+def test_a_scan_is_one_paragraph():
+    """Alerts of one initiator and reason are counted together, ports and hosts too."""
+    ports = [
+        made.alert(
+            entity=f"10.0.0.1 > 10.0.0.2:{port}",
+            dst_port=port,
+            folded=0,
+            timestamp_ns=made.alert().timestamp_ns + port * 10**9,
+        )
+        for port in range(1, 31)
+    ]
+    hosts = [made.alert(dst=f"10.0.1.{i}", entity=f"10.0.0.1 > 10.0.1.{i}") for i in range(3)]
+    other = made.alert(
+        src="10.0.0.2", dst="10.0.0.9", src_port=443, entity="10.0.0.9 > 10.0.0.2:443"
+    )
+
+    text = " ".join(shown(ports, 160).split())
+    assert "10.0.0.1 > 10.0.0.2, 30 ports TCP flow/ae 03:04:06 to 03:04:35 30 alerts" in text
+    text = " ".join(shown([*ports, *hosts], 160).split())
+    assert "10.0.0.1 > 4 hosts TCP flow/ae 03:04:05 to 03:04:35 33 alerts, 6 folded" in text
+    text = shown([other, other], 160)
+    assert "10.0.0.9 > 10.0.0.2:443" in text
+    assert "and 33 more" in shown([made.alert(entity="x", severity=1), *ports, *hosts], limit=1)
 
 
 def test_no_alert_is_said_in_words():

@@ -26,26 +26,29 @@ _SCALES: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 def render(alerts: Sequence[Alert], console: Console, limit: int = 20) -> None:
     """Print the most unusual alerts first, and how many more there are.
 
+    Alerts of one initiator, model and reason share a paragraph, for a scan of a hundred ports is
+    one thing to its reader; the features shown are those of the most unusual among them.
+
     Parameters
     ----------
     alerts : sequence of Alert
     console : Console
         Colours and line drawing follow what it can do.
     limit : int
-        Alerts shown.
+        Paragraphs shown.
     """
     if not alerts:
         console.print(Text("no alerts"))
         return
     ascii_only = not console.encoding.lower().startswith("utf")
-    ranked = sorted(alerts, key=_rank)
+    alike = _alike(alerts)
     console.print(_grid([_HEADINGS], "dim"))
-    for alert in ranked[:limit]:
-        console.print(_heading(alert), overflow="fold")
-        told = alert.features[:_MAX_FEATURES]
+    for group in alike[:limit]:
+        console.print(_heading(group), overflow="fold")
+        told = group[0].features[:_MAX_FEATURES]
         console.print(_grid([_cells(feature, ascii_only) for feature in told]))
-    if len(ranked) > limit:
-        console.print(Text(f"... and {len(ranked) - limit} more"))
+    if rest := sum(map(len, alike[limit:])):
+        console.print(Text(f"... and {rest} more"))
 
 
 def printable(text: str) -> str:
@@ -102,17 +105,58 @@ def _ratio(alert: Alert) -> float:
     return alert.error / alert.threshold if alert.threshold else float("inf")
 
 
-def _heading(alert: Alert) -> Text:
+def _alike(alerts: Sequence[Alert]) -> list[list[Alert]]:
+    """Alerts by initiator, model and reason; the most unusual first, of groups and within them."""
+    groups: dict[tuple[str, ...], list[Alert]] = {}
+    for alert in sorted(alerts, key=_rank):
+        key = (_ends(alert)[0], alert.view, alert.detector, alert.bundle, alert.reason)
+        groups.setdefault(key, []).append(alert)
+    return list(groups.values())
+
+
+def _ends(alert: Alert) -> tuple[str, str, int]:
+    """Initiator, the other end and its port."""
+    initiator = alert.entity.partition(" > ")[0]
+    if initiator == alert.dst != alert.src:
+        return initiator, alert.src, alert.src_port
+    return initiator, alert.dst, alert.dst_port
+
+
+def _who(group: Sequence[Alert]) -> str:
+    hosts, ports = ({_ends(alert)[i] for alert in group} for i in (1, 2))
+    initiator, host, _ = _ends(group[0])
+    if group[0].view == "host" or len(hosts) == len(ports) == 1:
+        return group[0].entity
+    if len(hosts) == 1:
+        return f"{initiator} > {host}, {len(ports)} ports"
+    return f"{initiator} > {len(hosts)} hosts"
+
+
+def _heading(group: Sequence[Alert]) -> Text:
     """How unusual, who, what and when; the time of day is enough, the date is in the file."""
-    name, style = _NAMES[alert.severity]
-    text = Text(f"{name:<6} x{_ratio(alert):.4g}", style=style)
-    text.append(f"  {printable(alert.entity)}", style="bold default")
-    what = f"  {alert.proto} {alert.view}/{alert.detector}"
-    text.append(printable(what), style="not bold default")
-    text.append(f"  {eve.timestamp(alert.timestamp_ns)[11:23]}", style="not bold default")
-    if alert.folded:
-        text.append(f"  and {alert.folded} like it", style="not bold default")
+    worst = group[0]
+    name, style = _NAMES[worst.severity]
+    text = Text(f"{name:<6} x{_ratio(worst):.4g}", style=style)
+    text.append(f"  {printable(_who(group))}", style="bold default")
+    text.append(
+        printable(f"  {worst.proto} {worst.view}/{worst.detector}"), style="not bold default"
+    )
+    text.append(f"  {_when(group)}", style="not bold default")
+    text.append(f"  {_how_many(group)}".rstrip(), style="not bold default")
     return text
+
+
+def _when(group: Sequence[Alert]) -> str:
+    first, last = (pick(alert.timestamp_ns for alert in group) for pick in (min, max))
+    begin, end = (eve.timestamp(ts_ns)[11:19] for ts_ns in (first, last))
+    return begin if begin == end else f"{begin} to {end}"
+
+
+def _how_many(group: Sequence[Alert]) -> str:
+    n_folded = sum(alert.folded for alert in group)
+    alerts = f"{len(group)} alerts" if len(group) > 1 else ""
+    folded = f"{n_folded} folded" if n_folded else ""
+    return ", ".join(part for part in (alerts, folded) if part)
 
 
 def _cells(feature: FeatureShare, ascii_only: bool) -> tuple[str, ...]:
