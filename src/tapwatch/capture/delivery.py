@@ -31,9 +31,10 @@ class InterfaceTable:
         """Id of a pair; the last one is shared by all that are too many to tell apart."""
         pair = (link_type, name)
         if pair not in self._ids:
-            self._ids[pair] = min(len(self._pairs), _IDS - 1)
-            if len(self._pairs) < _IDS:
-                self._pairs.append(pair)
+            if len(self._pairs) == _IDS:
+                return _IDS - 1
+            self._ids[pair] = len(self._pairs)
+            self._pairs.append(pair)
         return self._ids[pair]
 
     def number(self, interface_id: int) -> None:

@@ -355,5 +355,8 @@ def gather(
     """
     for i in range(len(frames)):
         start, target = frames[i]["start"], targets[i]
-        for k in range(frames[i]["captured_bytes"]):
-            out[target + k] = data[start + k]
+        size = frames[i]["captured_bytes"]
+        # Slices first: their indices need no wrapping, which lets the loop become a block copy.
+        source, copy = data[start : start + size], out[target : target + size]
+        for k in range(size):
+            copy[k] = source[k]
