@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.flows import craft
 from tests.flows.agreement import assert_equal_bytes
-from tests.flows.craft import UDP, S, packet, reasons, table_of
+from tests.flows.craft import TCP, UDP, S, packet, reasons, table_of
 
 from tapwatch.config import FlowConfig
 from tapwatch.errors import ConfigError
@@ -12,7 +12,7 @@ from tapwatch.flows import FlowTable
 from tapwatch.flows.keys import fill_keys
 from tapwatch.flows.layout import FRAGMENT, KEY, KEY_COUNTS, N_BUCKETS, PARAMETERS
 from tapwatch.flows.release import CHECK_PACKETS, WAITING_MAX
-from tapwatch.tables import PACKET
+from tapwatch.tables import PACKET, EndReason
 
 SMALL = FlowConfig(capacity=1024)  # 16 rows a bucket
 
@@ -31,9 +31,9 @@ def flood(n, seed=5, step_ns=1000):
     return rows
 
 
-def bucket_mates(n):
+def bucket_mates(n, proto=UDP):
     """Source hosts whose flows to host 0 share one bucket."""
-    rows = table_of([packet(src=k, dst=0, proto=UDP) for k in range(1, 40 * N_BUCKETS)])
+    rows = table_of([packet(src=k, dst=0, proto=proto) for k in range(1, 40 * N_BUCKETS)])
     keys = np.zeros(len(rows), KEY)
     empty = np.zeros(64, FRAGMENT), np.zeros(1, KEY_COUNTS)
     fill_keys(rows, keys, 0, np.zeros(1, PARAMETERS), *empty)
@@ -59,17 +59,20 @@ def test_a_full_bucket_evicts_the_flow_that_was_touched_least_recently():
 
 
 @pytest.mark.kernel
-def test_the_oldest_is_found_across_timeout_classes():
-    """TCP before UDP in one bucket, touched at one time: the packet that came first decides."""
-    hosts = bucket_mates(17)
-    packets = [packet(0, src=h, dst=0, proto=UDP) for h in hosts[:16]]
-    packets[7] |= {"proto": 1, "icmp_type": 8}
-    rows = table_of(packets + [packet(0, src=hosts[16], dst=0, proto=UDP)])
+@pytest.mark.parametrize("first_proto", [UDP, TCP])
+def test_the_oldest_is_found_across_timeout_classes(first_proto):
+    """TCP and UDP in one bucket, all touched at one time: the packet that came first decides."""
+    hosts = {proto: bucket_mates(9, proto) for proto in (UDP, TCP)}
+    order = [first_proto, UDP + TCP - first_proto] * 8
+    packets = [
+        packet(0, src=hosts[proto][k // 2], dst=0, proto=proto) for k, proto in enumerate(order)
+    ]
+    rows = table_of([*packets, packet(0, src=hosts[UDP][8], dst=0, proto=UDP)])
 
     ended = craft.file_all(rows, config=SMALL)[0]
 
-    gone = ended[ended["end_reason"] == 5]
-    assert (gone["src_lo"] & 0xFFFF).tolist() == [hosts[0]]
+    [gone] = ended[ended["end_reason"] == EndReason.EVICTED]
+    assert (gone["proto"], gone["first_frame"]) == (first_proto, 1)
 
 
 @pytest.mark.kernel
