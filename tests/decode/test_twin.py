@@ -137,6 +137,19 @@ def test_agrees_on_every_chain_of_three_extension_headers():
     assert_as_naive([long] + [f.snapped(n) for f in frames for n in (63, 80, 400)])
 
 
+def test_agrees_on_extension_headers_that_end_where_the_packet_does():
+    """Kind x length field x payload length x what was captured, nothing behind."""
+    assert_as_naive(
+        [
+            Frame(ethernet(0x86DD, ipv6(kind, extension(59, n), n_payload=n_payload))).snapped(seen)
+            for kind in (0, 43, 44, 51, 60)
+            for n in range(4)
+            for n_payload in range(1, 9 + 8 * n)
+            for seen in (61, 62, 63, 65, 66, 70, 200)
+        ]
+    )
+
+
 def test_agrees_on_every_protocol_number():
     """All 256 over IPv4 and IPv6, with room for a header and without."""
     assert_as_naive(

@@ -25,6 +25,7 @@ def helper(function: _Function) -> _Function:
 
 @helper
 def be8(data: NDArray[np.uint8], at: int) -> int:
+    """One byte."""
     # The index unsigned, or Numba looks for negative ones. The value signed and wide, or Numba
     # makes float64 of uint64 and int64 mixed, and NumPy (NUMBA_DISABLE_JIT=1) shifts a uint8 to 0.
     return int(np.int64(data[np.uintp(at)]))
@@ -32,20 +33,23 @@ def be8(data: NDArray[np.uint8], at: int) -> int:
 
 @helper
 def be16(data: NDArray[np.uint8], at: int) -> int:
+    """Two bytes."""
     return be8(data, at) << 8 | be8(data, at + 1)
 
 
 @helper
 def be32(data: NDArray[np.uint8], at: int) -> int:
+    """Four bytes, an IPv4 address."""
     return be16(data, at) << 16 | be16(data, at + 2)
 
 
 @helper
 def be48(data: NDArray[np.uint8], at: int) -> int:
+    """Six bytes, a MAC address."""
     return be16(data, at) << 32 | be32(data, at + 2)
 
 
 @helper
 def be64(data: NDArray[np.uint8], at: int) -> np.uint64:
-    # The only one that does not fit int64.
+    """Eight bytes, half an IPv6 address; the only one that does not fit int64."""
     return np.uint64(be32(data, at)) << np.uint64(32) | np.uint64(be32(data, at + 4))
