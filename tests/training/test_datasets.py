@@ -1,0 +1,116 @@
+"""Inputs of a training: what is read, and what is refused."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from tests.shared_data import shared_data
+from tests.training import made
+
+from tapwatch.config import Config
+from tapwatch.errors import ArtifactError, CaptureError, ConfigError
+from tapwatch.training.datasets import describe_input, expand, read_rows
+
+
+def rows_of(*files):
+    """All rows, a pair of arrays for each input."""
+    return [list(parts) for parts in read_rows(files, made.SCHEMA, Config())]
+
+
+def test_parquet_columns_are_taken_by_name(tmp_path):
+    """Their order in the file does not matter, nor do others; models get float32."""
+    [[part]] = rows_of(made.parquet(tmp_path / "a.parquet"))
+
+    np.testing.assert_array_equal(part.values, made.values(400).astype(np.float32))
+    assert part.values.dtype == np.float32
+    assert part.time_ns.tolist() == [10**10 * k for k in range(400)]
+
+
+def test_each_parquet_file_is_an_input_of_its_own(tmp_path):
+    """So that the time between two files is nobody's silence."""
+    a, b = made.parquet(tmp_path / "a"), made.parquet(tmp_path / "b", 7)
+
+    assert [[len(p.values) for p in parts] for parts in rows_of(a, b)] == [[400], [7]]
+
+
+def test_a_parquet_file_of_another_schema_is_refused(tmp_path):
+    """By digest, or by the columns it lacks."""
+    other = made.parquet(tmp_path / "other", digest="f" * 64)
+    with pytest.raises(ArtifactError) as refusal:
+        rows_of(other)
+    assert "tapwatch.schema_digest = 'ffffffffffffffff': want" in str(refusal.value)
+
+    name = made.SCHEMA.names[3]
+    lacking = made.parquet(tmp_path / "lacking", change=lambda table: table.drop_columns([name]))
+    with pytest.raises(ArtifactError, match=f"column {name} absent: want those of view flow/"):
+        rows_of(lacking)
+
+
+def test_what_is_not_finite_is_refused_and_the_column_named(tmp_path):
+    """Our own files never hold NaN: this one was made by somebody else."""
+    k = next(k for k, c in enumerate(made.SCHEMA.columns) if c.dtype == "float64")
+    name = made.SCHEMA.names[k]
+
+    def spoil(table):
+        column = table[name].to_numpy().copy()
+        column[5] = np.inf
+        place = table.schema.get_field_index(name)
+        return table.set_column(place, name, [column])
+
+    path = made.parquet(tmp_path / "a", change=spoil)
+    with pytest.raises(CaptureError, match=f"{name}: NaN or infinity"):
+        rows_of(path)
+
+
+def test_a_broken_parquet_file_is_refused(tmp_path):
+    """Cut short, it cannot be read at all: its directory is at the end."""
+    whole = made.parquet(tmp_path / "whole").read_bytes()
+    (tmp_path / "cut").write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(CaptureError, match="not a Parquet file that can be read"):
+        rows_of(tmp_path / "cut")
+
+
+def test_a_directory_stands_for_its_files(tmp_path):
+    """Sorted by name; nothing in it, or nothing there, is an error."""
+    for name in ("b", "a"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "empty").mkdir()
+
+    assert expand([tmp_path]) == [tmp_path / "a", tmp_path / "b"]
+    with pytest.raises(CaptureError, match="no files in it"):
+        expand([tmp_path / "empty"])
+    with pytest.raises(CaptureError, match="absent: want a capture or a Parquet file"):
+        expand([tmp_path / "c"])
+
+
+def test_standard_input_is_refused(tmp_path):
+    """The record of a bundle holds the SHA-256 of every input."""
+    with pytest.raises(ConfigError, match="INPUT = '-': want a file or a directory"):
+        expand([tmp_path.__class__("-")])
+
+
+def test_an_input_is_described_by_content_and_not_by_place(tmp_path):
+    """Name, size, SHA-256."""
+    (tmp_path / "a.pcap").write_bytes(b"abc")
+
+    assert describe_input(tmp_path / "a.pcap", "training") == {
+        "name": "a.pcap",
+        "bytes": 3,
+        "sha256": hashlib.sha256(b"abc").hexdigest(),
+        "used_for": "training",
+    }
+
+
+def test_captures_come_as_one_source():
+    """A real capture gives a row a packet, finite, in the order of time."""
+    from tapwatch.features import SCHEMAS
+
+    capture = shared_data() / "pcaps" / "PcapPlusPlus" / "example.pcap"
+    [parts] = read_rows([capture], SCHEMAS["packet"], Config())
+    parts = list(parts)
+    values = np.concatenate([part.values for part in parts])
+
+    assert values.shape == (4631, len(SCHEMAS["packet"].columns))
+    assert np.isfinite(values).all()
+    assert all((np.diff(part.time_ns) >= 0).all() for part in parts)
