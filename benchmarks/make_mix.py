@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 MAGIC, ETHERNET = 0xA1B2C3D4, 1
 EPOCH_S = 1_700_000_000
 LONGEST_S = 10.0
+LONGEST_FRAME_BYTES = 65_549
 VLAN_TYPES = (0x8100, 0x88A8)
 
 
@@ -40,7 +41,9 @@ def read_capture(path: Path) -> Iterator[tuple[int, bytes, int]]:
         if at + captured > len(raw):
             return
         if captured >= 14:
-            yield seconds * 1_000_000 + micros, raw[at : at + captured], max(wire, captured)
+            # Some writers leave rubbish where the length on the wire should be.
+            sane = wire if captured <= wire <= LONGEST_FRAME_BYTES else captured
+            yield seconds * 1_000_000 + micros, raw[at : at + captured], sane
         at += captured
 
 

@@ -4,8 +4,8 @@
 
 FOLDER holds many small captures; `make_mix.py` makes a benchmark capture out of them, once alone
 and once four times in a row. The steady state is the difference of the two: what start-up costs
-falls out. Runs of all commands are interleaved round robin, after one round that is not counted; CPU time
-is user + system of the whole process; medians are printed with the smallest and largest.
+falls out. Runs of all commands are interleaved round robin, after one round that is not counted.
+CPU time is user + system of the whole process; medians are printed with smallest and largest.
 """
 
 import argparse

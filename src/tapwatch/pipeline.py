@@ -29,7 +29,7 @@ _PACKET_VIEWS = frozenset({"packet", "afterimage"})
 class Watch(Protocol):
     """Measures how long a stage is busy; the rooms read no clock."""
 
-    def __call__(self, stage: str) -> AbstractContextManager[object]:
+    def __call__(self, stage: str, /) -> AbstractContextManager[object]:
         """Measure what is done inside the `with`."""
         ...
 
@@ -96,7 +96,7 @@ class Corridor:
 
     def tallies(self) -> list[Tally]:
         """Counts of the rooms that packets pass through."""
-        rooms = (self.decoder, self.flows, *self.views.values())
+        rooms: tuple[Any, ...] = (self.decoder, self.flows, *self.views.values())
         return [tally for room in rooms for tally in room.tallies()]
 
 
@@ -230,7 +230,7 @@ class House:
                 "truncated_files": capture.truncated_files,
             },
             "decode": dict(decoder.counts),
-            "flows": flows.counts.as_dict(),
+            "flows": flows.counts,
             "views": {view: asdict(counts) for view, counts in self.counts.items()},
             "alerts": {"raised": self.policy.raised, "suppressed": self.policy.suppressed},
         }

@@ -44,7 +44,9 @@ def as_pcapng(raw: bytes, path: Path) -> Path:
         ts_ns = seconds * 10**9 + nanos
         data = record[RECORD_HEADER_BYTES:] + bytes(-captured % 4)
         length = 32 + len(data)
-        head = struct.pack("<IIIIIII", 6, length, 0, ts_ns >> 32, ts_ns & 0xFFFFFFFF, captured, wire)
+        head = struct.pack(
+            "<IIIIIII", 6, length, 0, ts_ns >> 32, ts_ns & 0xFFFFFFFF, captured, wire
+        )
         blocks.append(head + data + struct.pack("<I", length))
     path.write_bytes(b"".join(blocks))
     return path

@@ -1,0 +1,158 @@
+"""What goes wrong, what the user reads then, and that the ledger balances all the same."""
+
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.program import ATTACKS, BUNDLES, plain, start, tapwatch, with_bundles
+
+ONE_BUNDLE = with_bundles(BUNDLES[:1])
+
+
+def _said(done) -> str:
+    text = done.stderr.decode()
+    assert "Traceback" not in text
+    return text
+
+
+def _balanced(path: Path) -> dict:
+    summary = json.loads(path.read_text())
+    assert summary["ledger_balanced"] is True
+    return summary
+
+
+def test_a_bundle_for_another_schema_is_refused(tmp_path):
+    """Exit 4; the message names the bundle and the columns that differ."""
+    bundle = tmp_path / "flow"
+    shutil.copytree(BUNDLES[0], bundle)
+    document = json.loads((bundle / "bundle.json").read_text())
+    document["schema"]["digest"] = "0" * 64
+    (bundle / "bundle.json").write_text(json.dumps(document))
+
+    done = tapwatch("replay", ATTACKS, "--bundle", bundle, code=4)
+
+    assert str(bundle) in _said(done)
+
+
+def test_a_bad_configuration_is_refused_with_all_its_errors(tmp_path):
+    """Exit 2; every error on a line of its own: file, key, value, limit, reason."""
+    config = tmp_path / "bad.toml"
+    config.write_text("[flows]\nidle_timeout_s = -1\ncapacty = 5\n[detect]\nmax_rows = 0\n")
+
+    said = _said(tapwatch("replay", ATTACKS, *ONE_BUNDLE, "--config", config, code=2))
+
+    assert len(said.splitlines()) == 3
+    assert f"{config}: flows.idle_timeout_s = -1: want greater than 0" in said
+    assert "flows.capacty" in said
+    assert "detect.max_rows = 0" in said
+
+
+def test_an_active_timeout_below_the_idle_one_is_refused(tmp_path):
+    """The message names both keys, the values and the reason."""
+    config = tmp_path / "t.toml"
+    config.write_text("[flows]\nidle_timeout_s = 30\nactive_timeout_s = 20\n")
+
+    said = _said(tapwatch("check-config", config, code=2))
+
+    assert (
+        "flows.active_timeout_s = 20.0: want more than flows.idle_timeout_s, which is 30.0 "
+        "(else every flow is cut before silence can end it)"
+    ) in said
+
+
+@pytest.mark.parametrize("content", [None, b"", b"this is no capture at all, but a text"])
+def test_a_capture_that_cannot_be_opened_is_an_input_error(content, tmp_path):
+    """Exit 3; the message names the file."""
+    path = tmp_path / "capture.pcap"
+    if content is not None:
+        path.write_bytes(content)
+
+    assert str(path) in _said(tapwatch("replay", path, *ONE_BUNDLE, code=3))
+
+
+def test_a_capture_cut_short_is_worked_on_up_to_the_cut(tmp_path):
+    """Exit 0 with a warning, exit 3 with --strict; the loss is in the ledger."""
+    raw = plain(ATTACKS)
+    cut, summary_file = tmp_path / "cut.pcap", tmp_path / "summary.json"
+    cut.write_bytes(raw[: len(raw) // 2 - 1])
+    arguments = ["replay", cut, *ONE_BUNDLE, "--summary", summary_file, "--quiet"]
+
+    lenient = tapwatch(*arguments)
+    summary = _balanced(summary_file)
+    tapwatch(*arguments, "--strict", code=3)
+
+    assert str(cut) in _said(lenient)
+    assert summary["capture"]["truncated_files"] == 1
+    assert summary["capture"]["packets"] > 1000
+
+
+def test_a_full_disk_under_the_alerts_is_said_with_the_count(tmp_path):
+    """Exit 1; the message says how many alerts were not written; the ledger is still written."""
+    summary_file = tmp_path / "summary.json"
+
+    done = tapwatch(
+        "replay", ATTACKS, *ONE_BUNDLE, "-o", "/dev/full", "--summary", summary_file, code=1
+    )
+
+    raised = _balanced(summary_file)["alerts"]["raised"]
+    assert f"/dev/full: {raised} of {raised} alerts could not be written" in _said(done)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_in_the_middle_drains_and_sums_up(number, code, tmp_path):
+    """What was read is reported and balances; SIGTERM ends with 0, an interrupt with 130."""
+    summary_file = tmp_path / "summary.json"
+    child = start("replay", ATTACKS, *ONE_BUNDLE, "--speed", 60, "--summary", summary_file)
+    time.sleep(8)
+
+    child.send_signal(number)
+    _, said = child.communicate(timeout=60)
+
+    assert child.returncode == code, said.decode()
+    summary = _balanced(summary_file)
+    assert summary["capture"]["packets"] > 0
+    assert summary["seconds"]["captured"] < 1700
+
+
+def test_a_signal_while_standard_input_is_silent_ends_the_run(tmp_path):
+    """A pipe that nobody writes to does not keep the process from ending."""
+    import subprocess
+
+    summary_file = tmp_path / "summary.json"
+    child = start("replay", "-", *ONE_BUNDLE, "--summary", summary_file, stdin=subprocess.PIPE)
+    child.stdin.write(plain(ATTACKS)[:1_000_000])
+    child.stdin.flush()
+    time.sleep(8)
+
+    child.send_signal(signal.SIGTERM)
+    said = child.stderr.read()
+    child.wait(timeout=30)
+
+    assert child.returncode == 0, said.decode()
+    _balanced(summary_file)
+
+
+def test_a_reader_of_standard_output_may_leave(tmp_path):
+    """`tapwatch features ... -o - | head -1` ends without a traceback."""
+    child = start("features", ATTACKS, "--view", "packet", "-o", "-", "--quiet")
+    first = child.stdout.readline()
+    child.stdout.close()
+    said = child.stderr.read()
+    child.wait(timeout=60)
+
+    assert b"frame_number" in first
+    assert said == b""
+    assert child.returncode == 0
+
+
+def test_unknown_words_on_the_command_line_are_usage_errors(tmp_path):
+    """Exit 2, with what there is instead."""
+    view = tapwatch("features", ATTACKS, "--view", "flwo", "-o", tmp_path / "x.csv", code=2)
+    ending = tapwatch("features", ATTACKS, "--view", "flow", "-o", tmp_path / "x.txt", code=2)
+
+    assert "flow" in _said(view)
+    assert ".parquet" in _said(ending)
