@@ -1,5 +1,6 @@
 """tapwatch features: the rows of a view as a file."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,10 +78,15 @@ def command(
         original_names=names == "original",
         longest_silence_s=_longest_silence_s(config.flows),
     )
-    with StopSignal() as stopped, progress(source, quiet=quiet) as step, writer:
-        for batch, _ in extract(source, corridor, view, stopped):
-            writer.write(batch)
-            step()
+    try:
+        with StopSignal() as stopped, progress(source, quiet=quiet) as step, writer:
+            for batch, _ in extract(source, corridor, view, stopped):
+                writer.write(batch)
+                step()
+    except BrokenPipeError:
+        # Whoever read our standard output has had enough (`| head`). Click would call that a fault.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     problems = source.problems
     source.close()
     _report(writer, problems, output, quiet)
