@@ -42,11 +42,42 @@ REASONS: dict[str, Callable[[str, Row, Row], bool]] = {
 }
 
 #: What we ask of the oracle: whose the row is, and every field that `as_tshark_prints` may name.
-COLUMNS = """capture frame_number frame_len frame_protocols vlan_id arp_opcode
-ip_src ip_dst ip_proto ip_ttl ip_len ip_frag_offset ip_flags_mf
-ipv6_src ipv6_dst ipv6_nxt ipv6_hlim ipv6_plen ipv6_fraghdr_offset
-tcp_srcport tcp_dstport tcp_flags tcp_seq_raw tcp_ack_raw tcp_window_size_value tcp_hdr_len tcp_len
-udp_srcport udp_dstport udp_length icmp_type icmp_code icmpv6_type icmpv6_code""".split()
+COLUMNS = [
+    "capture",
+    "frame_number",
+    "frame_len",
+    "frame_protocols",
+    "vlan_id",
+    "arp_opcode",
+    "ip_src",
+    "ip_dst",
+    "ip_proto",
+    "ip_ttl",
+    "ip_len",
+    "ip_frag_offset",
+    "ip_flags_mf",
+    "ipv6_src",
+    "ipv6_dst",
+    "ipv6_nxt",
+    "ipv6_hlim",
+    "ipv6_plen",
+    "ipv6_fraghdr_offset",
+    "tcp_srcport",
+    "tcp_dstport",
+    "tcp_flags",
+    "tcp_seq_raw",
+    "tcp_ack_raw",
+    "tcp_window_size_value",
+    "tcp_hdr_len",
+    "tcp_len",
+    "udp_srcport",
+    "udp_dstport",
+    "udp_length",
+    "icmp_type",
+    "icmp_code",
+    "icmpv6_type",
+    "icmpv6_code",
+]
 
 #: Beginnings of frame.protocols under which we read on. (It does not tell SLL from SLL2.)
 READ_LINKS = ("eth:ethertype:ip:", "eth:ethertype:ipv6:", "raw:ip")
