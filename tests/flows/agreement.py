@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.flows import naive
-from tests.flows.craft import file_all
 
 from tapwatch.config import FlowConfig
 from tapwatch.tables import FLOW, PACKET
+from tests.flows import naive
+from tests.flows.craft import file_all
 
 #: Running state that only the kernel has.
 RUNNING = {

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tapwatch.config import FlowConfig
 from tests.flows import craft
 from tests.flows.agreement import assert_agree, assert_equal_bytes
 from tests.flows.craft import ACK, FIN, GRE, ICMP, ICMPV6, PSH, RST, SYN, TCP, UDP, S
-
-from tapwatch.config import FlowConfig
 
 EDGES = [1, 5, 10, 30, 60, 120]
 STEPS = st.one_of(

@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-from tests.flows import craft
-from tests.flows.agreement import assert_equal_bytes
-from tests.flows.craft import TCP, UDP, S, packet, reasons, table_of
 
 from tapwatch.config import FlowConfig
 from tapwatch.errors import ConfigError
@@ -13,6 +10,9 @@ from tapwatch.flows.keys import fill_keys
 from tapwatch.flows.layout import FRAGMENT, KEY, KEY_COUNTS, N_BUCKETS, PARAMETERS
 from tapwatch.flows.release import CHECK_PACKETS, WAITING_MAX
 from tapwatch.tables import PACKET, EndReason
+from tests.flows import craft
+from tests.flows.agreement import assert_equal_bytes
+from tests.flows.craft import TCP, UDP, S, packet, reasons, table_of
 
 SMALL = FlowConfig(capacity=1024)  # 16 rows a bucket
 

@@ -1,6 +1,9 @@
 """When flows end, why, and what begins instead."""
 
 import pytest
+
+from tapwatch.config import FlowConfig
+from tapwatch.tables import EndReason
 from tests.flows import craft
 from tests.flows.agreement import assert_agree
 from tests.flows.craft import (
@@ -17,9 +20,6 @@ from tests.flows.craft import (
     reasons,
     table_of,
 )
-
-from tapwatch.config import FlowConfig
-from tapwatch.tables import EndReason
 
 pytestmark = pytest.mark.kernel
 

@@ -4,11 +4,11 @@ from ipaddress import ip_address
 
 import numpy as np
 import pytest
-from tests.shared_data import shared_oracle
 
 from tapwatch.flows import community_id, describe
 from tapwatch.flows.protocols import COUNTER_TYPE
 from tapwatch.tables import FLOW, ROW
+from tests.shared_data import shared_oracle
 
 COLUMNS = ("ip_src", "ip_dst", "ipv6_src", "ipv6_dst", "ip_proto", "tcp_srcport", "tcp_dstport",
            "udp_srcport", "udp_dstport", "sctp_srcport", "sctp_dstport", "icmp_type", "icmp_code",

@@ -7,7 +7,7 @@ arguments outlive the call, so inside it the counting protects nothing.
 
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config, njit
 from numba.extending import intrinsic
 

@@ -14,7 +14,7 @@ from tapwatch.flows import layout
 from tapwatch.flows.kernel import run
 from tapwatch.flows.keys import fill_keys
 from tapwatch.flows.layout import SECOND_NS, TIME_MAX_NS, Table
-from tapwatch.flows.release import CHECK_PACKETS, OpenCount, Waiting, in_order
+from tapwatch.flows.release import CHECK_PACKETS, OpenCount, Waiting, in_order, joined, words_of
 from tapwatch.tables import FLOW, LINK, PACKET, EndReason, Histogram, Tally
 
 _CACHE_LINE_BYTES = 64
@@ -107,9 +107,7 @@ class FlowTable:
             if is_end:
                 break
             low = high
-        filled = [rows for rows in out if len(rows)]
-        ended = filled[0] if len(filled) == 1 else np.concatenate([np.empty(0, FLOW), *filled])
-        return FlowUpdate(ended, links)
+        return FlowUpdate(joined([rows for rows in out if len(rows)]), links)
 
     def finish(self) -> NDArray[Any]:
         """End all flows: the source has no more packets.
@@ -126,7 +124,7 @@ class FlowTable:
         self._open_count.close_all()
         before = in_order(self._waiting.take())
         self._run_all(none, no_keys, no_links, sweep_ns=self._clock_ns, is_last=True)
-        return np.concatenate([before, in_order(self._waiting.take())])
+        return joined([before, in_order(self._waiting.take())])
 
     def suspend(self) -> FlowState:
         """Give the whole state as plain arrays; the table itself stays as it is."""
@@ -169,7 +167,7 @@ class FlowTable:
         # Imported here: only those who resume pay for loading it.
         from tapwatch.flows.resume import adopt
 
-        adopt(state.rows, _words(state.rows), state.nodes, self._table)
+        adopt(state.rows, words_of(state.rows), state.nodes, self._table)
         for name in ("created", "late", "ended"):
             self._table.buckets[name] = state.buckets[name]
         self._fragments[:] = state.fragments
@@ -293,10 +291,10 @@ def _run_to_end(
 ) -> list[NDArray[Any]]:
     chunks, done = [], False
     while not done:
-        done = run(packets, keys, links, _words(links), table, _words(output), task)
+        done = run(packets, keys, links, words_of(links), table, words_of(output), task)
         n_out = int(task["n_out"][0])
         if n_out:
-            chunks.append(output[:n_out].copy())
+            chunks.append(words_of(output)[:n_out].copy().reshape(-1).view(FLOW))
             task["n_out"] = 0
     return chunks
 
@@ -311,13 +309,9 @@ def _creation_times(keys: NDArray[Any], links: NDArray[Any], created: int) -> ND
     return times
 
 
-def _words(records: NDArray[Any]) -> NDArray[np.uint64]:
-    return records.view(np.uint64).reshape(len(records), records.dtype.itemsize // 8)
-
-
 def _new_table(config: FlowConfig) -> Table:
     # np.zeros gives memory that costs nothing until it is touched, and rows are taken from the low
-    # end of each bucket: a quiet network keeps a small table.
+    # end: a quiet network keeps a small table.
     rows_a_bucket = config.capacity // layout.N_BUCKETS
     slots_a_bucket = 1 << (2 * rows_a_bucket - 1).bit_length()
     n_rows = rows_a_bucket * layout.N_BUCKETS
@@ -342,4 +336,4 @@ def _new_table(config: FlowConfig) -> Table:
     rows = memory[skip : skip + n_rows * FLOW.itemsize].view(FLOW)
     nodes = np.zeros(n_rows, layout.NODE)
     slots = np.zeros(layout.N_BUCKETS * slots_a_bucket, layout.SLOT)
-    return Table(rows, _words(rows), nodes, slots, buckets, parameters)
+    return Table(rows, words_of(rows), nodes, slots, buckets, parameters)

@@ -4,12 +4,13 @@ Neither may depend on where batches end or on how many threads there are. So row
 second after their end, and come out sorted; and flows are counted at full seconds.
 """
 
+from collections import Counter
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.flows.layout import SECOND_NS
+from tapwatch.flows.layout import FLOW_WORDS, SECOND_NS
 from tapwatch.tables import FLOW
 
 #: Every so many packets, counted over the whole source, the waiting rows are looked at; where they
@@ -22,7 +23,29 @@ WAITING_MAX: Final = 65_536
 def in_order(rows: NDArray[Any]) -> NDArray[Any]:
     """Sort ended rows by (order_ns, last_ts_ns, flow_id, first_frame)."""
     by = ("first_frame", "flow_id", "last_ts_ns", "order_ns")
-    return rows[np.lexsort([np.ascontiguousarray(rows[name]) for name in by])]
+    return picked(rows, np.lexsort([rows[name] for name in by]))
+
+
+def words_of(rows: NDArray[Any]) -> NDArray[np.uint64]:
+    """Give the memory of rows as 64-bit words, (n_rows, words a row).
+
+    NumPy moves structured rows field by field; as words they move at the speed of memory.
+    """
+    return rows.view(np.uint64).reshape(len(rows), rows.dtype.itemsize // 8)
+
+
+def picked(rows: NDArray[Any], which: NDArray[Any]) -> NDArray[Any]:
+    """Give the FLOW rows that an index or a mask picks."""
+    flow_rows: NDArray[Any] = words_of(rows)[which].reshape(-1).view(FLOW)
+    return flow_rows
+
+
+def joined(chunks: list[NDArray[Any]]) -> NDArray[Any]:
+    """Give all FLOW rows of some arrays in one."""
+    if len(chunks) == 1:
+        return chunks[0]
+    nothing = np.empty((0, FLOW_WORDS), np.uint64)
+    return np.concatenate([nothing, *map(words_of, chunks)]).reshape(-1).view(FLOW)
 
 
 class Waiting:
@@ -50,8 +73,10 @@ class Waiting:
         self._released_ns = tick_ns
         rows = self.take()
         is_due = rows["order_ns"] <= tick_ns
-        self.add(rows[~is_due])
-        return in_order(rows[is_due])
+        if is_due.all():
+            return in_order(rows)
+        self.add(picked(rows, ~is_due))
+        return in_order(picked(rows, is_due))
 
     def overflow(self, clock_ns: int) -> NDArray[Any]:
         """Give all rows, in order, if they are too many; they come out before their second."""
@@ -63,7 +88,7 @@ class Waiting:
 
     def take(self) -> NDArray[Any]:
         """Give all rows as they are."""
-        rows = np.concatenate([np.empty(0, FLOW), *self._chunks])
+        rows = joined(self._chunks)
         self._chunks = []
         self._n_rows = 0
         return rows
@@ -79,8 +104,7 @@ class OpenCount:
 
     def add(self, clock_ns: NDArray[np.int64], weight: int) -> None:
         """Count events: flows created (weight 1) or ended (-1) at house times."""
-        seconds, counts = np.unique(clock_ns // SECOND_NS, return_counts=True)
-        for second, count in zip(seconds.tolist(), counts.tolist(), strict=True):
+        for second, count in Counter((clock_ns // SECOND_NS).tolist()).items():
             self.changes[second] = self.changes.get(second, 0) + weight * count
 
     def close(self, clock_ns: int) -> None:
