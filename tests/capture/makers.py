@@ -3,9 +3,8 @@
 import struct
 from collections.abc import Iterable, Sequence
 
-from tests.capture.naive import Packet
-
 from tapwatch.capture import open_captures
+from tests.capture.naive import Packet
 
 Frames = Sequence[tuple[int, bytes]]  # time in ns, bytes
 

@@ -10,10 +10,10 @@ import zlib
 
 import pytest
 import zstandard
-from tests.capture import makers, naive
 
 from tapwatch.capture import compressed, files, open_captures
 from tapwatch.errors import CaptureError
+from tests.capture import makers, naive
 
 FRAMES = makers.frames(2000)
 RAW = makers.pcap(FRAMES)

@@ -3,10 +3,10 @@
 from collections import defaultdict
 
 import pytest
-from tests.shared_data import shared_data, shared_oracle
 
 from tapwatch.capture import open_captures
 from tapwatch.errors import CaptureError
+from tests.shared_data import shared_data, shared_oracle
 
 pq = pytest.importorskip("pyarrow.parquet")
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.capture import makers, naive
 
-from tapwatch.capture import files, open_captures
+from tapwatch.capture import files, open_captures, windows
 from tapwatch.errors import CaptureError
+from tests.capture import makers, naive
 
 SECOND = 10**9
 
@@ -149,6 +149,17 @@ def test_where_batches_end_does_not_show(tmp_path, make):
         assert len(batches[-1]) == 0
         assert batches[-1].until_ns == expected[-1].ts_ns
         assert makers.contents([path], batch_frames=batch_frames)[0] == expected
+
+
+@pytest.mark.parametrize("step", [1, 23, 64, 1000])
+def test_where_mapped_pages_end_does_not_show(tmp_path, monkeypatch, step):
+    """Records may lie across the border of what was asked for so far."""
+    monkeypatch.setattr(windows, "_MAPPED_FIRST_BYTES", step)
+    monkeypatch.setattr(windows, "_MAPPED_STEP_BYTES", step)
+    for raw in (makers.pcap(makers.frames(40)), makers.rich_pcapng()):
+        [path] = write(tmp_path, capture=raw)
+
+        assert makers.contents([path])[0] == naive.read(raw)[0]
 
 
 def test_batches_outlive_their_source(tmp_path):

@@ -5,9 +5,9 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.capture import makers, naive
 
 from tapwatch.errors import CaptureError
+from tests.capture import makers, naive
 
 pytestmark = pytest.mark.kernel
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.capture import makers
 
 from tapwatch.capture import SOURCES, MemorySource
 from tapwatch.tables import FRAME
+from tests.capture import makers
 
 
 @pytest.mark.parametrize("batch_frames", [1, 3, 10, 8192])

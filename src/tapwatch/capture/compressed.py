@@ -175,5 +175,11 @@ class Unpacked:
                 yield piece
 
 
+def is_packed(head: bytes) -> bool:
+    """Whether a file that begins so has to be unpacked."""
+    magics = (at.GZIP_MAGIC, at.ZSTD_MAGIC, at.XZ_MAGIC)
+    return head.startswith(magics) or _is_skippable(head)
+
+
 def _is_skippable(magic: bytes) -> bool:
     return magic[1:4] == _ZSTD_SKIPPABLE and magic[0] >> 4 == 5

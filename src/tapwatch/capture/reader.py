@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.capture import layout as at
+from tapwatch.capture.compressed import is_packed
 from tapwatch.capture.delivery import InterfaceTable
 from tapwatch.capture.headers import interface_row, read_interface, read_pcap_header, read_section
 from tapwatch.capture.kernel import walk
@@ -18,7 +19,6 @@ from tapwatch.tables import FRAME
 
 STDIN: Final = "-"
 _WANTED: Final = "want a pcap or pcapng capture, plain or packed with gzip, zstd or xz"
-_COMPRESSED: Final = (at.GZIP_MAGIC, at.ZSTD_MAGIC, at.XZ_MAGIC)
 
 
 class NotACapture(CaptureError):
@@ -42,17 +42,20 @@ def open_window(path: str, block_bytes: int) -> Window:
     except OSError as error:
         raise CaptureError(f"{path}: cannot be opened ({error.strerror}): {_WANTED}") from error
     status = os.fstat(fd)
-    if stat.S_ISREG(status.st_mode) and fd > 2:
-        if status.st_size == 0:
-            os.close(fd)
-            raise NotACapture(f"{path}: found an empty file: {_WANTED}")
-        head = os.pread(fd, at.MAGIC_BYTES, 0)
-        if not head.startswith(_COMPRESSED) and head[1:4] != b"\x2a\x4d\x18":
-            try:
-                return MappedWindow(fd)
-            except OSError as error:
+    if fd > 2 and stat.S_ISREG(status.st_mode):
+        try:
+            if status.st_size == 0:
+                raise NotACapture(f"{path}: found an empty file: {_WANTED}")
+            if not is_packed(os.pread(fd, at.MAGIC_BYTES, 0)):
+                window = MappedWindow(fd)
                 os.close(fd)
-                raise CaptureError(f"{path}: cannot be mapped ({error.strerror})") from error
+                return window
+        except OSError as error:
+            os.close(fd)
+            raise CaptureError(f"{path}: cannot be read ({error.strerror}): {_WANTED}") from error
+        except NotACapture:
+            os.close(fd)
+            raise
     return StreamWindow(fd, block_bytes)
 
 

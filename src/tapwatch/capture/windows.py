@@ -6,7 +6,6 @@ buffer after another, each beginning with what the last one could not finish.
 
 import errno
 import mmap
-import os
 from collections.abc import Iterator
 from typing import Final, Protocol
 
@@ -17,7 +16,9 @@ from tapwatch.capture.compressed import Unpacked
 from tapwatch.capture.delivery import read_only
 from tapwatch.capture.source import Damage
 
-_MAPPED_STEP_BYTES: Final = 4 << 20  # pages are asked for in such steps, ahead of the walk
+#: Pages are asked for ahead of the walk, in steps that grow: a look at a file reads little of it.
+_MAPPED_FIRST_BYTES: Final = 1 << 16
+_MAPPED_STEP_BYTES: Final = 4 << 20
 _MAPPED_KEPT_BYTES: Final = 16 << 20  # pages this far behind the walk are given back
 _MADV_POPULATE_READ: Final = 22  # Linux 5.14; Python has no name for it
 
@@ -59,12 +60,14 @@ class Window(Protocol):
 
 
 class MappedWindow:
-    """A plain file, mapped; nothing is copied, and pages far behind are given back."""
+    """A plain file, mapped; nothing is copied, and pages far behind are given back.
+
+    The descriptor stays the caller's, and may be closed at once: the mapping has its own.
+    """
 
     in_place = True
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
         self._map = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
         self.data = np.frombuffer(self._map, np.uint8)
         self.hi = 0
@@ -72,6 +75,7 @@ class MappedWindow:
         self.is_last = False
         self._damage: tuple[Damage, str] | None = None
         self._released = 0
+        self._step = _MAPPED_FIRST_BYTES
         self._can_populate = True
         self.advance(0, 0)
 
@@ -84,8 +88,9 @@ class MappedWindow:
         """See Window."""
         lo = self.hi
         # A file that shrank while it is read would kill the process at the first missing page.
-        size = min(len(self.data), os.fstat(self._fd).st_size)
-        self.hi = max(lo, min(size, max(lo + _MAPPED_STEP_BYTES, keep + need)))
+        size = min(len(self.data), self._map.size())
+        self.hi = max(lo, min(size, max(lo + self._step, keep + need)))
+        self._step = min(2 * self._step, _MAPPED_STEP_BYTES)
         self.is_last = self.hi >= size
         if self.is_last and size < len(self.data):
             self._damage = (Damage.CUT_SHORT, "became shorter while it was read")
@@ -100,10 +105,7 @@ class MappedWindow:
         return offset
 
     def close(self) -> None:
-        """See Window."""
-        if self._fd > 2:
-            os.close(self._fd)
-        self._fd = -1
+        """See Window; the mapping goes with the last array that points into it."""
 
     def _populate(self, lo: int, hi: int) -> bool:
         """Map pages at one go: cheaper than a fault for each, and a bad disk is an error here."""
