@@ -14,7 +14,7 @@ from tapwatch.flows import layout
 from tapwatch.flows.kernel import run
 from tapwatch.flows.keys import fill_keys
 from tapwatch.flows.layout import SECOND_NS, TIME_MAX_NS, Table
-from tapwatch.flows.release import CHECK_PACKETS, OpenCount, Waiting, in_order, joined, words_of
+from tapwatch.flows.release import CHECK_PACKETS, OpenCount, Waiting, joined, words_of
 from tapwatch.tables import FLOW, LINK, PACKET, EndReason, Histogram, Tally
 
 _CACHE_LINE_BYTES = 64
@@ -122,9 +122,9 @@ class FlowTable:
         none, no_keys, no_links = np.empty(0, PACKET), np.empty(0, layout.KEY), np.empty(0, LINK)
         self._run_all(none, no_keys, no_links, sweep_ns=self._clock_ns)
         self._open_count.close_all()
-        before = in_order(self._waiting.take())
+        before = self._waiting.take()
         self._run_all(none, no_keys, no_links, sweep_ns=self._clock_ns, is_last=True)
-        return joined([before, in_order(self._waiting.take())])
+        return joined([before, self._waiting.take()])
 
     def suspend(self) -> FlowState:
         """Give the whole state as plain arrays; the table itself stays as it is."""
@@ -138,7 +138,7 @@ class FlowTable:
             hash_seed=self._config.hash_seed,
             rows=table.rows[numbers],
             nodes=table.nodes[numbers],
-            waiting=waiting.copy(),
+            waiting=waiting,
             buckets=table.buckets.copy(),
             fragments=self._fragments.copy(),
             key_counts=self._key_counts.copy(),
@@ -172,7 +172,7 @@ class FlowTable:
             self._table.buckets[name] = state.buckets[name]
         self._fragments[:] = state.fragments
         self._key_counts[:] = state.key_counts
-        self._waiting.add(state.waiting.copy())
+        self._waiting.add(state.waiting)
         self._open_count.changes = dict(state.open_changes.tolist())
         self._open_count.last = state.open_last
         self._open_count.most = state.open_most
@@ -292,10 +292,10 @@ def _run_to_end(
     chunks, done = [], False
     while not done:
         done = run(packets, keys, links, words_of(links), table, words_of(output), task)
-        n_out = int(task["n_out"][0])
-        if n_out:
-            chunks.append(words_of(output)[:n_out].copy().reshape(-1).view(FLOW))
-            task["n_out"] = 0
+        rows = output[: int(task["n_out"][0])]
+        # What is overwritten before anybody has read it must be copied.
+        chunks.append(rows if done else rows.copy())
+        task["n_out"] = 0
     return chunks
 
 

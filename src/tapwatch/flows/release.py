@@ -49,10 +49,10 @@ def joined(chunks: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 class Waiting:
-    """Ended rows whose second is not over."""
+    """Ended rows whose second is not over, in memory that is used again and again."""
 
     def __init__(self) -> None:
-        self._chunks: list[NDArray[Any]] = []
+        self._memory = np.empty(1024, FLOW)
         self._n_rows = 0
         self._released_ns: int | None = None
 
@@ -60,38 +60,45 @@ class Waiting:
         return self._n_rows
 
     def add(self, rows: NDArray[Any]) -> None:
-        """Take rows that have ended, in any order."""
-        if len(rows):
-            self._chunks.append(rows)
-            self._n_rows += len(rows)
+        """Take copies of rows that have ended, in any order."""
+        wanted = self._n_rows + len(rows)
+        if wanted > len(self._memory):
+            larger = np.empty(max(wanted, 2 * len(self._memory)), FLOW)
+            words_of(larger)[: self._n_rows] = words_of(self._rows())
+            self._memory = larger
+        words_of(self._memory)[self._n_rows : wanted] = words_of(rows)
+        self._n_rows = wanted
 
     def due(self, clock_ns: int) -> NDArray[Any]:
         """Give the rows that come out by a time, in order."""
         tick_ns = clock_ns // SECOND_NS * SECOND_NS
-        if not self._chunks or tick_ns == self._released_ns:
+        if self._n_rows == 0 or tick_ns == self._released_ns:
             return np.empty(0, FLOW)
         self._released_ns = tick_ns
-        rows = self.take()
+        rows = self._rows()
         is_due = rows["order_ns"] <= tick_ns
         if is_due.all():
-            return in_order(rows)
-        self.add(picked(rows, ~is_due))
-        return in_order(picked(rows, is_due))
+            return self.take()
+        due, others = in_order(picked(rows, is_due)), picked(rows, ~is_due)
+        self._n_rows = 0
+        self.add(others)
+        return due
 
     def overflow(self, clock_ns: int) -> NDArray[Any]:
         """Give all rows, in order, if they are too many; they come out before their second."""
         if self._n_rows <= WAITING_MAX:
             return np.empty(0, FLOW)
-        rows = self.take()
-        rows["order_ns"] = clock_ns
-        return in_order(rows)
+        self._rows()["order_ns"] = clock_ns
+        return self.take()
 
     def take(self) -> NDArray[Any]:
-        """Give all rows as they are."""
-        rows = joined(self._chunks)
-        self._chunks = []
+        """Give all rows, in order."""
+        rows = in_order(self._rows())
         self._n_rows = 0
         return rows
+
+    def _rows(self) -> NDArray[Any]:
+        return self._memory[: self._n_rows]
 
 
 class OpenCount:
