@@ -97,6 +97,19 @@ def test_packed_captures_that_are_damaged_are_named(tmp_path, kind):
     assert source.problems[0].startswith(f"{path}: ")
 
 
+def test_the_place_of_a_loss_is_that_in_the_unpacked_data(tmp_path, block_bytes):
+    """However many buffers the stream went through, the place is the one of the plain file."""
+    path = tmp_path / "cut"
+    path.write_bytes(RAW[:-5])
+    _, plain = makers.contents([path])
+    path.write_bytes(gzip.compress(RAW[:-5]))
+
+    _, packed = makers.contents([path])
+
+    assert packed.problems == plain.problems
+    assert f"record 2000 at byte {len(RAW) - 16 - len(FRAMES[-1][1])}" in packed.problems[0]
+
+
 def test_garbage_after_a_packed_capture_is_named(tmp_path):
     """All frames are there, and the rest is no secret."""
     path = tmp_path / "tail.gz"
