@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from tests.alerts import made
 
 from tapwatch.alerts.console import bar, printable, quantity, render
 from tapwatch.tables import FeatureShare
+from tests.alerts import made
 
 
 def shown(alerts, width=100, limit=20, encoding="utf-8") -> str:

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.alerts import made
 
 from tapwatch.alerts import eve
 from tapwatch.tables import FeatureShare
+from tests.alerts import made
 
 LINE = (
     '{"timestamp":"2026-01-02T03:04:05.678901+0000","event_type":"alert",'
@@ -106,6 +106,7 @@ def test_numbers_keep_six_digits(value):
 
 
 @given(st.text(max_size=30))
+@example("\x00\x1b\x7f\x9b\u2028\ud800")
 def test_any_string_stays_one_printable_line(text):
     """Whatever a name holds, the line is printable ASCII and reads back as it was."""
     line = eve.line(made.alert(entity=text, in_iface=text, reason=text, evidence=text))

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.alerts import made
 
 from tapwatch.alerts import LineSink, eve, open_sink
 from tapwatch.errors import SinkError
+from tests.alerts import made
 
 ALERTS = [made.alert(alert_id=f"{i:016x}") for i in range(40)]
 LINES = [eve.line(alert) for alert in ALERTS]

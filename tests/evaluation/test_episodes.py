@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from tests.alerts import made
-from tests.evaluation import naive
 
 from tapwatch.alerts import eve
 from tapwatch.evaluation.episodes import (
@@ -20,6 +18,8 @@ from tapwatch.evaluation.episodes import (
 )
 from tapwatch.evaluation.report import as_json, render
 from tapwatch.evaluation.truth import Episode, TruthError
+from tests.alerts import made
+from tests.evaluation import naive
 
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
 

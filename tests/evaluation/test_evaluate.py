@@ -4,11 +4,11 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from tests.alerts import made
-from tests.evaluation.office import CLIENTS, SCANNER, START_NS, office
 
 from tapwatch.alerts import eve
 from tapwatch.cli import main
+from tests.alerts import made
+from tests.evaluation.office import CLIENTS, SCANNER, START_NS, office
 
 HEAD = "episode,kind,start_ns,end_ns,src,dst,dst_port,proto,note\n"
 S = 1_767_323_045

@@ -9,9 +9,6 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
-from tests.alerts import made as alerts_made
-from tests.telemetry import made
-from tests.telemetry.programs import debian_program
 
 from tapwatch.alerts import LineSink, Policy
 from tapwatch.config import AlertsConfig
@@ -19,6 +16,9 @@ from tapwatch.errors import TapwatchError
 from tapwatch.tables import Histogram, Tally
 from tapwatch.telemetry import Stopwatch
 from tapwatch.telemetry.collector import TallyCollector, registry_of
+from tests.alerts import made as alerts_made
+from tests.telemetry import made
+from tests.telemetry.programs import debian_program
 
 
 def value(collector, name, **labels):

@@ -8,13 +8,13 @@ import urllib.error
 import urllib.request
 
 import pytest
-from tests.telemetry import made
 
 from tapwatch.config import TelemetryConfig
 from tapwatch.errors import ConfigError
 from tapwatch.tables import Tally
 from tapwatch.telemetry.collector import TallyCollector
 from tapwatch.telemetry.http import serve
+from tests.telemetry import made
 
 
 @pytest.fixture

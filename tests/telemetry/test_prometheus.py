@@ -8,11 +8,11 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from tests.telemetry import made
-from tests.telemetry.programs import debian_program
 
 from tapwatch.telemetry.collector import TallyCollector
 from tapwatch.telemetry.http import serve
+from tests.telemetry import made
+from tests.telemetry.programs import debian_program
 
 LIMIT_S = 60
 _TARGET = ("job", "instance")

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.telemetry.programs import debian_program
 
 ROOT = Path(__file__).resolve().parents[2]

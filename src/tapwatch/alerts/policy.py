@@ -159,8 +159,9 @@ class Policy:
         return pair
 
     def _prepare(self, scores: Scores) -> _Prepared:
+        # What is prepared holds its Scores, so that no other can have the same id.
         prepared = self._prepared.get(id(scores))
-        if prepared is None or prepared.scores is not scores:
+        if prepared is None:
             if len(self._prepared) >= _PREPARED:
                 self._prepared.clear()
             prepared = self._prepared[id(scores)] = _prepare(scores)
