@@ -4,31 +4,33 @@ from itertools import product
 
 import pytest
 
-from tapwatch.config import FlowConfig
 from tests.flows import craft
 from tests.flows.agreement import assert_agree
 from tests.flows.craft import UDP, S, packet, table_of
 
 pytestmark = pytest.mark.kernel
-SMALL = FlowConfig(capacity=1024)
 
 
 @pytest.mark.parametrize("n_packets", range(3, 8))
 def test_bulks_around_every_border(n_packets):
     """All mixes of gaps at and past one second, of both directions, for 3 to 7 packets."""
     gaps = (S // 2, S, S + 1)
-    for number, last_two in enumerate(product(gaps, gaps, (0, 1), (0, 100))):
-        *tail, turn, payload_bytes = last_two
+    packets = []
+    for number, (*tail, turn, payload_bytes) in enumerate(product(gaps, gaps, (0, 1), (0, 100))):
+        ends = [1 + 2 * number, 2 + 2 * number]  # a flow of its own for each mix
         steps = [S // 4] * (n_packets - 3) + tail
-        times = [sum(steps[:k]) for k in range(n_packets)]
-        packets = [packet(proto=UDP, payload_bytes=10 + k) | {"ts_ns": craft.T0 + t}
-                   for k, t in enumerate(times)]  # fmt: skip
-        there = {"src": 1 + turn, "dst": 2 - turn, "proto": UDP, "payload_bytes": payload_bytes}
-        middle = packet(**there) | {"ts_ns": craft.T0 + times[n_packets // 2]}
-        assert_agree(
-            table_of([*packets[: number % n_packets], middle, *packets[number % n_packets :]])
-        )
-        assert_agree(table_of(packets))
+        times = [craft.T0 + sum(steps[:k]) for k in range(n_packets)]
+        run = [
+            packet(0, *ends, proto=UDP, payload_bytes=10 + k) | {"ts_ns": t}
+            for k, t in enumerate(times)
+        ]
+        there = ends[::-1] if turn else ends
+        middle = packet(0, *there, proto=UDP, payload_bytes=payload_bytes)
+        run.insert(number % n_packets, middle | {"ts_ns": times[number % n_packets]})
+        packets += run
+    packets.sort(key=lambda p: p["ts_ns"])
+
+    assert_agree(table_of(packets))
 
 
 def test_a_bulk_counts_from_its_fourth_packet():
