@@ -111,7 +111,7 @@ def test_what_comes_too_late_is_counted():
 
 def test_a_row_is_held_for_silence_and_tick():
     """The latest row that may still precede: silent for the whole timeout, out a tick later."""
-    rows = rows_of((1, 0.5, 1), (12, 11.9, 2), (22, 11.9, 1), (24, 12.5, 9), (200, 199, 3))
+    rows = rows_of((1, 0.5, 1), (12, 11, 2), (22, 11, 1), (24, 12.5, 9), (200, 199, 3))
 
     found, sorter = put_through(rows)
 
@@ -123,9 +123,18 @@ def test_equal_keys_keep_the_order_of_their_coming():
     """Rows that agree in last packet and flow come out as they came in."""
     rows = rows_of(*((k // 10, 3, 7) for k in range(100)))
 
-    found, _ = put_through(rows, max_rows=16)
+    found, sorter = put_through(rows, max_rows=16)
 
     assert found["frame_number"].tolist() == list(range(100))
+    assert sorter.n_out_of_order == 0
+
+
+def test_late_is_what_is_behind_the_latest_row_so_far():
+    """A row that is later than a late one, and still behind another, is late too."""
+    found, sorter = put_through(rows_of((1, 50, 1), (2, 10, 2), (3, 20, 3)), max_rows=1)
+
+    assert found["flow_id"].tolist() == [1, 2, 3]
+    assert sorter.n_out_of_order == 2
 
 
 def test_nothing_gives_nothing():

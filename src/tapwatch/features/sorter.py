@@ -105,7 +105,7 @@ class Sorter:
             piece = order[lo : min(lo + _PIECE_ROWS, n_rows)]
             self._count_late(held[piece])
             self._emit(held[piece], self._values[piece])
-        kept = np.sort(order[n_rows:])
+        kept = order[n_rows:]
         self._rows[: len(kept)] = self._rows[kept]
         self._values[: len(kept)] = self._values[kept]
         self._n_held = len(kept)
