@@ -94,7 +94,7 @@ def test_counts_are_what_counting_gives(bundle, mixed):
     assert tallies["threshold"].values == {labels: bundle.threshold}
     for name, values, edges in (
         ("reconstruction_error", error, ERROR_EDGES),
-        ("error_threshold_ratio", [x / bundle.threshold for x in error], RATIO_EDGES),
+        ("error_threshold_ratio", [naive.six_digits(x / bundle.threshold) for x in error], RATIO_EDGES),
     ):
         histogram = tallies[name].values[labels]
         assert histogram.edges == edges

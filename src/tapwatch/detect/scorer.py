@@ -51,7 +51,7 @@ class Scorer:
         self.detector = bundle.detector.name
         self._max_rows = max_rows
         self._lock = threading.Lock()
-        self._counts = _Counts(bundle.preprocess.columns)
+        self._counts = _Counts(bundle)
 
     def score(self, batch: FeatureBatch) -> Scores:
         """Score all rows of a batch.
@@ -69,20 +69,22 @@ class Scorer:
                 f"{bundle.schema.digest[:8]}"
             )
         error = np.empty(len(batch))
+        flagged = np.empty(len(batch), np.bool_)
         flagged_rows = []
         for start in range(0, len(batch), self._max_rows):
-            rows = bundle.preprocess.apply(batch.values[start : start + self._max_rows])
-            part = significant(bundle.detector.score(rows))
-            error[start : start + self._max_rows] = part
-            flagged_rows.append(rows[_above(part, bundle.threshold)])
+            part = slice(start, start + self._max_rows)
+            rows = bundle.preprocess.apply(batch.values[part])
+            error[part] = significant(bundle.detector.score(rows))
+            # NaN compares false; infinity has to be kept out by hand.
+            flagged[part] = (error[part] > bundle.threshold) & (error[part] < np.inf)
+            if flagged[part].any():
+                flagged_rows.append(rows[flagged[part]])
 
-        finite = np.isfinite(error)
-        flagged = _above(error, bundle.threshold)
-        p_value = np.ones(len(error))
-        p_value[finite] = bundle.calibration.p_value(error[finite])
         reasons = self._reasons(flagged_rows, batch.values[flagged])
+        finite = np.isfinite(error)
+        p_value = np.ones(len(error))
         with self._lock:
-            self._counts.add(error[finite], len(error), bundle.threshold, reasons["share"])
+            p_value[finite] = self._counts.add(error[finite], len(error), reasons["share"])
         return Scores(
             view=self.view,
             detector=self.detector,
@@ -102,8 +104,10 @@ class Scorer:
     ) -> dict[str, NDArray[np.float64]]:
         """Contributions of the flagged rows only: explaining costs more than scoring."""
         preprocess, detector = self.bundle.preprocess, self.bundle.detector
-        shape = (0, len(preprocess.columns))
-        rows = np.concatenate(parts) if parts else np.zeros(shape, np.float32)
+        if not parts:
+            nothing = np.zeros((0, len(preprocess.columns)))
+            return {"observed": nothing, "expected": nothing, "share": nothing}
+        rows = np.concatenate(parts)
         return {
             "observed": preprocess.observed(values),
             "expected": preprocess.to_units(detector.expected(rows)),
@@ -114,51 +118,64 @@ class Scorer:
         """Counts of this bundle, for the window."""
         labels = (self.view, self.detector, self.bundle.name)
         with self._lock:
-            return self._counts.tallies(labels, self.bundle)
-
-
-def _above(error: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-    # NaN compares false; infinity has to be kept out by hand.
-    above: NDArray[np.bool_] = (error > threshold) & np.isfinite(error)
-    return above
+            return self._counts.tallies(labels)
 
 
 class _Counts:
-    """What has been scored so far."""
+    """What has been scored so far.
 
-    def __init__(self, columns: tuple[str, ...]) -> None:
-        self._columns = columns
+    Calibration errors and the edges of both histograms, in units of the error, are merged into one
+    list of bounds: a single search places a score among all of them. What that place means for the
+    histograms is worked out when somebody asks.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        # A threshold of 0 would divide by nothing: every error above it is far beyond it.
+        self._unit = max(bundle.threshold, _LEAST_THRESHOLD)
+        edges = (np.array(ERROR_EDGES), np.array(RATIO_EDGES) * self._unit)
+        self._bounds = np.unique(np.concatenate([bundle.calibration.error, *edges]))
+        # Place k holds the scores s with below[k] < s <= bounds[k].
+        below = np.concatenate([[-np.inf], self._bounds])
+        above = np.concatenate([self._bounds, [np.inf]])
+        self._p_value = bundle.calibration.p_value(above)
+        self._error_bucket, self._ratio_bucket = (
+            np.searchsorted(edge, below, side="right") for edge in edges
+        )
+        self._placed = np.zeros(len(above), np.int64)
         self._rows = 0
         self._nonfinite = 0
-        self._error = _Buckets(ERROR_EDGES)
-        self._ratio = _Buckets(RATIO_EDGES)
-        self._reasons = np.zeros(len(columns), np.int64)
+        self._error_sum = 0.0
+        self._reasons = np.zeros(len(bundle.preprocess.columns), np.int64)
 
     def add(
-        self,
-        finite_error: NDArray[np.float64],
-        n_rows: int,
-        threshold: float,
-        share: NDArray[np.float64],
-    ) -> None:
-        """Count rows; `share` is of those that were flagged."""
+        self, finite_error: NDArray[np.float64], n_rows: int, share: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Count rows, and return the p-values of those with a finite error.
+
+        `share` is of the rows that were flagged. A score on a bound belongs below it, as `le` of
+        Prometheus has it, and as p-values count errors that are at least the score.
+        """
+        place = np.searchsorted(self._bounds, finite_error, side="left")
+        self._placed += np.bincount(place, minlength=len(self._placed))
         self._rows += n_rows
         self._nonfinite += n_rows - len(finite_error)
-        self._error.add(finite_error)
-        # A threshold of 0 would divide by nothing: every error above it is far beyond it.
-        self._ratio.add(finite_error / max(threshold, _LEAST_THRESHOLD))
+        self._error_sum += float(finite_error.sum())
         if len(share):
-            self._reasons += np.bincount(share.argmax(axis=1), minlength=len(self._columns))
+            self._reasons += np.bincount(share.argmax(axis=1), minlength=len(self._reasons))
+        p_value: NDArray[np.float64] = self._p_value[place]
+        return p_value
 
-    def tallies(self, labels: tuple[str, str, str], bundle: Bundle) -> list[Tally]:
+    def tallies(self, labels: tuple[str, str, str]) -> list[Tally]:
         """A copy of the counts, as families of metrics."""
+        bundle = self._bundle
 
         def counter(name: str, text: str, value: float) -> Tally:
             return Tally(name, "counter", text, _LABELS, {labels: float(value)})
 
         reasons: Mapping[tuple[str, ...], float] = {
             (*labels, column): float(n)
-            for column, n in zip(self._columns, self._reasons, strict=True)
+            for column, n in zip(bundle.preprocess.columns, self._reasons, strict=True)
         }
         return [
             counter("scored_rows_total", "Rows that were scored.", self._rows),
@@ -172,14 +189,14 @@ class _Counts:
                 "histogram",
                 "Error of scored rows.",
                 _LABELS,
-                {labels: self._error.snapshot()},
+                {labels: self._histogram(ERROR_EDGES, self._error_bucket, 1.0)},
             ),
             Tally(
                 "error_threshold_ratio",
                 "histogram",
                 "Error of scored rows over the threshold.",
                 _LABELS,
-                {labels: self._ratio.snapshot()},
+                {labels: self._histogram(RATIO_EDGES, self._ratio_bucket, self._unit)},
             ),
             Tally(
                 "threshold",
@@ -204,22 +221,9 @@ class _Counts:
             ),
         ]
 
-
-class _Buckets:
-    """A histogram that counts whole arrays at once."""
-
-    def __init__(self, edges: tuple[float, ...]) -> None:
-        self._edges = edges
-        self._bounds = np.array(edges)
-        self._counts = np.zeros(len(edges) + 1, np.int64)
-        self._total = 0.0
-
-    def add(self, values: NDArray[np.float64]) -> None:
-        """Count values; a value on an edge belongs below it, as Prometheus has it (`le`)."""
-        buckets = np.searchsorted(self._bounds, values, side="left")
-        self._counts += np.bincount(buckets, minlength=len(self._counts))
-        self._total += float(values.sum())
-
-    def snapshot(self) -> Histogram:
-        """The counts so far."""
-        return Histogram(self._edges, self._counts.copy(), self._total)
+    def _histogram(
+        self, edges: tuple[float, ...], buckets: NDArray[np.int64], unit: float
+    ) -> Histogram:
+        counts = np.zeros(len(edges) + 1, np.int64)
+        np.add.at(counts, buckets, self._placed)
+        return Histogram(edges, counts, self._error_sum / unit)
