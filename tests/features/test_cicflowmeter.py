@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.shared_data import shared_data
 
 from tapwatch.capture import open_captures
 from tapwatch.config import Config, FlowConfig
 from tapwatch.pipeline import Corridor, extract
+from tests.shared_data import shared_data
 
 #: Its long column names, in the order of the 76 statistics that follow the time stamp.
 SKIPPED = {"Flow ID", "Src IP", "Src Port", "Dst IP", "Dst Port", "Protocol", "Timestamp", "Label"}

@@ -8,10 +8,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from tests.conftest import pcap_bytes
 
 from tapwatch.cli import main
 from tapwatch.features import SCHEMAS
+from tests.conftest import pcap_bytes
 
 S = 10**9
 

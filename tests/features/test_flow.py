@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.features import naive
-from tests.features.naive import Packet
 
 from tapwatch.features import VIEWS
 from tapwatch.tables import FLOW, LINK, PACKET, ROW
+from tests.features import naive
+from tests.features.naive import Packet
 
 pytestmark = pytest.mark.kernel
 

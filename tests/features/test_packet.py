@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.features import naive
 
 from tapwatch.features import VIEWS
 from tapwatch.features.arp import empty_claims
 from tapwatch.tables import FLOW, LINK, PACKET, ROW
+from tests.features import naive
 
 pytestmark = pytest.mark.kernel
 

@@ -6,11 +6,11 @@ import subprocess
 
 import numpy as np
 import pytest
-from tests.conftest import pcap_bytes
 
 from tapwatch.capture import open_captures
 from tapwatch.config import Config
 from tapwatch.pipeline import Corridor, extract
+from tests.conftest import pcap_bytes
 
 S = 10**9
 FIELDS = ("arp.isgratuitous", "arp.duplicate-address-detected", "frame.time_delta", "frame.len")
