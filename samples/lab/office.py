@@ -133,6 +133,10 @@ class Office:
         """Command line that runs `argv` in a host's namespace."""
         return ["ip", "netns", "exec", self.ns(name), *argv]
 
+    def say(self, words: str) -> None:
+        """A line of progress."""
+        print(f"{time.strftime('%H:%M:%S')} {self.prefix}: {words}", file=sys.stderr, flush=True)
+
     def start(
         self, name: str, argv: Sequence[str], log: str = "", stdout: int | None = None
     ) -> "subprocess.Popen[str]":

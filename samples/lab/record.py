@@ -1,10 +1,12 @@
 """Build the office, let it work, record what the tap sees, take it down.
 
-    record.py --seconds 1800 --seed 1 --out benign.pcap.zst
+    record.py --seconds 600 --seed 1 --out benign.pcap.zst
     record.py --seconds 1800 --seed 3 --out attacks.pcap.zst --attacks
+    record.py --all --out samples
 
 Needs root, and the Debian packages of packages.txt. With --attacks the truth is written beside the
-capture. All namespaces are called PREFIX-something: two labs with different --prefix run at once.
+capture, NAME.truth.csv. All namespaces are called PREFIX-something: labs with different --prefix
+run at once. --all records the three samples that way, with the seeds SEED, SEED + 1, SEED + 2.
 """
 
 import argparse
@@ -29,11 +31,11 @@ SNAPLEN = 256
 WARM_UP_S = 20.0
 PROGRESS_S = 60.0
 CAPTURE_BUFFER_KIB = 32_768
-
-
-def say(words: str) -> None:
-    """A line of progress."""
-    print(f"{time.strftime('%H:%M:%S')} {words}", file=sys.stderr, flush=True)
+SAMPLES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("benign-train", ()),
+    ("benign-holdout", ()),
+    ("attacks", ("--attacks",)),
+)
 
 
 def missing_packages() -> list[str]:
@@ -48,6 +50,7 @@ class Recorder:
     """Tcpdump on the tap."""
 
     def __init__(self, office: Office, path: Path) -> None:
+        self.office = office
         self.log = office.work / "tcpdump.log"
         self.child = office.start(
             "tap",
@@ -67,7 +70,7 @@ class Recorder:
         self.child.wait(timeout=20)
         lines = [line for line in self.log.read_text().splitlines() if "packets" in line]
         if not any(line.startswith("0 packets dropped by kernel") for line in lines):
-            say("WARNING: the kernel dropped packets, the capture has holes")
+            self.office.say("WARNING: the kernel dropped packets, the capture has holes")
         return ", ".join(lines)
 
 
@@ -80,7 +83,7 @@ def work_on(seconds: float, office: Office, tasks: attacks.Schedule | None) -> N
             tasks.start_due(elapsed)
         if elapsed >= next_word:
             size = (office.work / "tap.pcap").stat().st_size / 1e6
-            say(f"{elapsed:.0f} of {seconds:.0f} s, {size:.1f} MB recorded")
+            office.say(f"{elapsed:.0f} of {seconds:.0f} s, {size:.1f} MB recorded")
             next_word += PROGRESS_S
         time.sleep(0.5)
 
@@ -88,11 +91,11 @@ def work_on(seconds: float, office: Office, tasks: attacks.Schedule | None) -> N
 def record(args: argparse.Namespace, office: Office) -> None:
     """One run, from nothing to the compressed capture."""
     rng = random.Random(args.seed)
-    say(f"seed {args.seed}: writing content and configuration to {office.work}")
+    office.say(f"seed {args.seed}: writing content and configuration to {office.work}")
     services.prepare(office, rng)
-    say("building namespaces, switch and cables")
+    office.say("building namespaces, switch and cables")
     office.build()
-    say("starting servers")
+    office.say("starting servers")
     services.start(office)
     at_work = {}
     for name in BY_NAME:
@@ -103,7 +106,7 @@ def record(args: argparse.Namespace, office: Office) -> None:
                  "--work", str(office.work), "--pace", str(args.pace)],
                 f"{name}-user",
             )  # fmt: skip
-    say(f"users are at work; {WARM_UP_S:.0f} s to warm up")
+    office.say(f"users are at work; {WARM_UP_S:.0f} s to warm up")
     time.sleep(WARM_UP_S)
     raw = office.work / "tap.pcap"
     recorder = Recorder(office, raw)
@@ -111,29 +114,54 @@ def record(args: argparse.Namespace, office: Office) -> None:
     schedule = None
     if args.attacks:
         schedule = attacks.Schedule(office, args.seconds, rng, args.attacks)
-    say(f"recording for {args.seconds:.0f} s")
+    office.say(f"recording for {args.seconds:.0f} s")
     work_on(args.seconds, office, schedule)
     if schedule:
         schedule.wait()
-    say(recorder.stop())
+    office.say(recorder.stop())
     if gone := [name for name, child in at_work.items() if child.poll() is not None]:
         raise RuntimeError(f"users of {gone} ended before the recording did; see --keep")
-    count_habits(office.work / "journal.csv", began_ns)
+    count_habits(office, began_ns)
     if schedule:
         if missing := set(args.attacks) - {attack.kind for _, _, attack in schedule.done}:
             raise RuntimeError(f"episodes failed: {sorted(missing)}; see --keep")
         truth = Path(str(args.out).removesuffix(".pcap.zst") + ".truth.csv")
         schedule.write(truth)
-        say(f"{truth}: {len(schedule.done)} episodes")
+        office.say(f"{truth}: {len(schedule.done)} episodes")
     subprocess.run(["zstd", "-q", "-f", "-19", str(raw), "-o", str(args.out)], check=True)
-    say(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB")
+    office.say(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB")
 
 
-def count_habits(journal: Path, since_ns: int) -> None:
+def count_habits(office: Office, since_ns: int) -> None:
     """Say how often each habit began while the tap recorded."""
+    journal = office.work / "journal.csv"
     rows = [line.split(",") for line in journal.read_text().splitlines()]
     counts = Counter(row[2] for row in rows if len(row) == 3 and int(row[0]) >= since_ns)
-    say("habits: " + ", ".join(f"{name} {n}" for name, n in sorted(counts.items())))
+    office.say("habits: " + ", ".join(f"{name} {n}" for name, n in sorted(counts.items())))
+
+
+def record_all(args: argparse.Namespace) -> int:
+    """Record the three samples, each in a lab of its own, then hold them against the truth."""
+    labs = []
+    try:
+        for seed, (name, extra) in enumerate(SAMPLES, args.seed):
+            argv = [sys.executable, __file__, "--seconds", str(args.seconds), "--seed", str(seed),
+                    "--pace", str(args.pace), "--prefix", f"{args.prefix}{seed}",
+                    "--out", str(args.out / f"{name}.pcap.zst"), *extra]  # fmt: skip
+            # A session of its own: Ctrl-C reaches the labs once, through us.
+            labs.append(subprocess.Popen(argv, start_new_session=True))
+            if args.serial:
+                labs[-1].wait()
+        if any([lab.wait() for lab in labs]):
+            return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        for lab in labs:
+            lab.terminate()
+        for lab in labs:
+            lab.wait()
+    return subprocess.run([sys.executable, str(HERE / "check.py"), str(args.out)]).returncode
 
 
 def parse() -> argparse.Namespace:
@@ -142,14 +170,18 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=1800.0, help="length of the recording")
-    parser.add_argument("--seed", type=int, default=1, help="of users, content and attack times")
+    parser.add_argument("--seed", type=int, default=101, help="of users, content, attack times")
     parser.add_argument("--attacks", nargs="*", metavar="KIND", choices=attacks.KINDS,
                         help="run attack episodes too: these kinds, or all")  # fmt: skip
-    parser.add_argument("--out", type=Path, help="capture to write, NAME.pcap.zst")
+    parser.add_argument("--all", action="store_true", help="record the three samples at once")
+    parser.add_argument("--serial", action="store_true", help="with --all: one after the other")
+    parser.add_argument("--out", type=Path, help="NAME.pcap.zst to write; with --all a directory")
     parser.add_argument("--prefix", default="lab", help="of the namespaces' names")
     parser.add_argument("--pace", type=float, default=1.0, help="2: everyone half as busy")
     parser.add_argument("--keep", action="store_true", help="keep the work directory with its logs")
-    parser.add_argument("--clean", action="store_true", help="remove what a killed lab left behind")
+    parser.add_argument(
+        "--clean", action="store_true", help="remove what a killed lab of this --prefix left"
+    )
     args = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("needs root: network namespaces, TAP devices and a packet capture")
@@ -157,7 +189,7 @@ def parse() -> argparse.Namespace:
         parser.error(f"missing Debian packages: apt-get install {' '.join(missing)}")
     if not args.clean and not args.out:
         parser.error("--out = nothing: want a file name, NAME.pcap.zst")
-    if args.attacks is not None:
+    if args.attacks is not None or args.all:
         args.attacks = args.attacks or list(attacks.KINDS)
         least = attacks.least_seconds(args.attacks)
         if args.seconds < least:
@@ -167,7 +199,7 @@ def parse() -> argparse.Namespace:
 
 
 def interrupt(*_: object) -> None:
-    """SIGTERM ends the lab like Ctrl-C."""
+    """SIGTERM ends the lab like Ctrl-C, also in the background of a shell."""
     raise KeyboardInterrupt
 
 
@@ -176,25 +208,30 @@ def main() -> int:
     args = parse()
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     os.environ["LC_ALL"] = "C"
-    signal.signal(signal.SIGTERM, interrupt)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, interrupt)
+    if args.all:
+        return record_all(args)
     work = Path(tempfile.mkdtemp(prefix=f"{args.prefix}-lab-"))
     work.chmod(0o711)
     office = Office(args.prefix, work)
     if args.clean:
         office.destroy()
-        work.rmdir()
+        for left in work.parent.glob(f"{args.prefix}-lab-*"):
+            shutil.rmtree(left)
         return 0
     built = not office.existing()
     try:
         record(args, office)
     except KeyboardInterrupt:
-        say("interrupted")
+        office.say("interrupted")
         return 130
     except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
         print(f"record.py: {error}", file=sys.stderr)
         return 1
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if built:
             office.destroy()
         if not args.keep:
