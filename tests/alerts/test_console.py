@@ -63,16 +63,17 @@ def test_a_scan_is_one_paragraph():
         for port in range(1, 31)
     ]
     hosts = [made.alert(dst=f"10.0.1.{i}", entity=f"10.0.0.1 > 10.0.1.{i}") for i in range(3)]
-    other = made.alert(
-        src="10.0.0.2", dst="10.0.0.9", src_port=443, entity="10.0.0.9 > 10.0.0.2:443"
-    )
+    backward = dict(src="10.0.0.2", dst="10.0.0.9")
+    answers = [
+        made.alert(**backward, src_port=port, entity=f"10.0.0.9 > 10.0.0.2:{port}")
+        for port in (443, 444)
+    ]
 
     text = " ".join(shown(ports, 160).split())
     assert "10.0.0.1 > 10.0.0.2, 30 ports TCP flow/ae 03:04:06 to 03:04:35 30 alerts" in text
     text = " ".join(shown([*ports, *hosts], 160).split())
     assert "10.0.0.1 > 4 hosts TCP flow/ae 03:04:05 to 03:04:35 33 alerts, 6 folded" in text
-    text = shown([other, other], 160)
-    assert "10.0.0.9 > 10.0.0.2:443" in text
+    assert "10.0.0.9 > 10.0.0.2, 2 ports" in shown(answers, 160)
     assert "and 33 more" in shown([made.alert(entity="x", severity=1), *ports, *hosts], limit=1)
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -296,7 +297,9 @@ def test_a_slow_non_blocking_reader_loses_nothing():
     os.close(writer)
 
     with open(reader) as pipe:
-        text = pipe.read()
+        text = pipe.read(1)
+        time.sleep(1)  # the pipe is full long before
+        text += pipe.read()
 
     _, err = process.communicate(timeout=60)
     assert text == eve.line(made.alert()) * 2000

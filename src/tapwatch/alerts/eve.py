@@ -100,8 +100,7 @@ def line(alert: Alert) -> str:
     wire can break the line, or talk to the terminal that shows it.
     """
     text = json.dumps(document(alert), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    # DEL is the one control character that JSON does not escape.
-    return text.replace("\x7f", "\\u007f") + "\n"
+    return text + "\n"
 
 
 def _flow(alert: Alert) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
         document |= {key: value for key, value in _extra(record).items() if key not in document}
-        return json.dumps(document, default=str).replace("\x7f", "\\u007f")
+        return json.dumps(document, default=str)
 
 
 class TextFormatter(logging.Formatter):
