@@ -283,11 +283,12 @@ def test_later_fragments_belong_to_the_flow_of_the_first():
         packet(1, **first, payload_bytes=1472),
         packet(2, **later),
         packet(3, **later | {"ip_id": 78}),
-        packet(31.5, **later),
+        packet(31, **later),
+        packet(31, **later) | {"ts_ns": craft.T0 + 31 * S + 1},
     ]
     ended = filed(*packets)
 
-    assert sorted(ended["payload_bytes"][:, 0].tolist()) == [1472 + 900, 3 * 900]
+    assert sorted(ended["payload_bytes"][:, 0].tolist()) == [3 * 900, 1472 + 2 * 900]
     assert craft.file_all(table_of(packets))[2]["fragments_unmatched"] == 3
 
 
