@@ -8,13 +8,13 @@ import shutil
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
-from tests.detect import made
 
 from tapwatch.detect import bundle as bundle_module
 from tapwatch.detect import load_bundle
 from tapwatch.detect.bundle import check_target, write_bundle
 from tapwatch.detect.registry import DETECTORS
 from tapwatch.errors import ArtifactError, ConfigError, SinkError
+from tests.detect import made
 
 SCHEMA = made.schema()
 SCHEMAS = {"flow": SCHEMA}

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from tests.detect import naive
 
 from tapwatch.detect.detector import CHUNK_ROWS, Epoch
 from tapwatch.detect.registry import DETECTORS
 from tapwatch.errors import ArtifactError
+from tests.detect import naive
 
 N_COLUMNS = 13
 

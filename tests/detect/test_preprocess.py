@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.detect import made, naive
 
 from tapwatch.detect.preprocess import METHODS, Preprocess, fit_preprocess
 from tapwatch.errors import ArtifactError, ConfigError
+from tests.detect import made, naive
 
 NAMES = made.schema().names
 

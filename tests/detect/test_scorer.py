@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from tests.detect import made, naive
 
 from tapwatch.detect import Scorer, load_bundle
 from tapwatch.detect.scorer import ERROR_EDGES, RATIO_EDGES
 from tapwatch.errors import ArtifactError
+from tests.detect import made, naive
 
 SCHEMA = made.schema()
 
@@ -57,6 +57,30 @@ def test_flags_what_is_above_the_threshold_and_explains_only_that(bundle, mixed)
     np.testing.assert_array_equal(scores.observed, mixed[scores.flagged][:, kept])
 
 
+def test_a_row_is_flagged_above_the_threshold_and_not_at_it(bundle, mixed):
+    """With the threshold at one row's error: that row is not, all higher ones are."""
+    error = Scorer(bundle).score(made.batch(mixed, SCHEMA)).error
+    line = float(np.sort(error)[1500])
+    threshold = bundle.manifest.threshold.model_copy(update={"value": line})
+    moved = replace(bundle, manifest=bundle.manifest.model_copy(update={"threshold": threshold}))
+    scores = Scorer(moved, 64).score(made.batch(mixed, SCHEMA))
+
+    assert scores.flagged.tolist() == (error > line).tolist()
+    assert scores.flagged.sum() == 2011 - 1501
+    assert scores.share.shape[0] == 2011 - 1501
+
+
+def test_p_values_are_counted(bundle, mixed):
+    """Also of the calibration rows themselves, whose errors tie with their own."""
+    calibration = Scorer(bundle).score(made.batch(made.benign(400, seed=1), SCHEMA))
+    errors = calibration.error.tolist()
+    strange = Scorer(bundle).score(made.batch(mixed[::50], SCHEMA))
+
+    for scores in (calibration, strange):
+        by_hand = [naive.p_value(error, errors) for error in scores.error]
+        assert scores.p_value.tolist() == by_hand
+
+
 @pytest.mark.parametrize("max_rows", [1, 7, 8, 64, 100, 1024, 4096])
 def test_scores_do_not_depend_on_max_rows(bundle, mixed, max_rows):
     """Every array, bit for bit."""
@@ -94,7 +118,11 @@ def test_counts_are_what_counting_gives(bundle, mixed):
     assert tallies["threshold"].values == {labels: bundle.threshold}
     for name, values, edges in (
         ("reconstruction_error", error, ERROR_EDGES),
-        ("error_threshold_ratio", [naive.six_digits(x / bundle.threshold) for x in error], RATIO_EDGES),
+        (
+            "error_threshold_ratio",
+            [naive.six_digits(x / bundle.threshold) for x in error],
+            RATIO_EDGES,
+        ),
     ):
         histogram = tallies[name].values[labels]
         assert histogram.edges == edges

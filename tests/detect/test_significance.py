@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.detect import naive
 
 from tapwatch.detect.significance import significant
+from tests.detect import naive
 
 
 @given(st.lists(st.floats(1e-280, 1e280), min_size=1))

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.detect import naive
 
 from tapwatch.detect.significance import significant
 from tapwatch.detect.threshold import Calibration, calibrate, summarise
 from tapwatch.errors import ArtifactError, ConfigError
+from tests.detect import naive
 
 scores = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 9.0]), min_size=1, max_size=40)
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from tests.shared_data import shared_data
-from tests.training import made
 
 from tapwatch.cli import main
+from tests.shared_data import shared_data
+from tests.training import made
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import hashlib
 
 import numpy as np
 import pytest
-from tests.shared_data import shared_data
-from tests.training import made
 
 from tapwatch.config import Config
 from tapwatch.errors import ArtifactError, CaptureError, ConfigError
 from tapwatch.training.datasets import describe_input, expand, read_rows
+from tests.shared_data import shared_data
+from tests.training import made
 
 
 def rows_of(*files):

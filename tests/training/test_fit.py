@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.training import made
 
 from tapwatch.detect import Scorer, load_bundle
 from tapwatch.errors import ArtifactError, CaptureError, ConfigError
 from tapwatch.features import SCHEMAS
 from tapwatch.tables import ROW, FeatureBatch
 from tapwatch.training.fit import Listener, Order, choose_columns, split_settings, train
+from tests.training import made
 
 TIME = "2024-01-02T03:04:05Z"
 

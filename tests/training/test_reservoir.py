@@ -35,6 +35,15 @@ def test_a_sample_depends_on_the_rows_and_not_on_their_parts(n_rows, borders):
     assert len(set(times.tolist())) == len(times)
 
 
+@given(st.integers(0, 300), st.integers(0, 9))
+def test_the_rows_with_the_smallest_draws_stay(n_rows, seed):
+    """One draw a row, sorted by hand."""
+    draws = np.random.default_rng(seed).random(n_rows)
+    by_hand = sorted(np.argsort(draws)[:50].tolist())
+
+    assert sample(n_rows, [n_rows // 3, n_rows // 2], seed=seed).take()[1].tolist() == by_hand
+
+
 def test_every_row_has_the_same_chance():
     """Over 2,000 seeds each of 40 rows is kept in a quarter of the samples, late ones as well."""
     hits = np.zeros(40)
