@@ -143,8 +143,11 @@ def test_what_lingers_at_the_end_of_the_source_has_its_own_reason():
 
 def test_a_syn_with_another_sequence_number_reuses_the_ports():
     """The old connection ends without FIN; its ports now belong to another."""
-    ended = filed(*HANDSHAKE, segment(5, SYN, tcp_seq=9000))
+    packets = (*HANDSHAKE, segment(5, SYN, tcp_seq=9000))
+    ended = filed(*packets)
+    resumed = craft.file_all(table_of(list(packets)), suspend=True, borders=(3,))[0]
 
+    assert resumed.tobytes() == ended.tobytes()
     assert reasons(ended) == ["PORT_REUSE", "EOF"]
     assert ended[1]["first_ts_ns"] == craft.T0 + 5 * S
 
