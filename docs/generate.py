@@ -6,6 +6,7 @@ With --check nothing is written; the exit code is 1 where a committed page diffe
 """
 
 import ast
+import os
 import sys
 import types
 import typing
@@ -19,6 +20,7 @@ from tapwatch import config
 from tapwatch.cli import COMMANDS, LazyGroup, main
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
+SAMPLE_BUNDLE = REFERENCE.parent.parent / "samples" / "bundles" / "flow"
 MADE = "<!-- Made by docs/generate.py; `make docs` writes it again. -->\n"
 
 
@@ -91,16 +93,35 @@ def cli_page() -> Iterator[str]:
         yield f"## tapwatch {name}\n\n```text\n{command.get_help(inner)}\n```\n"
 
 
-def features_page() -> Iterator[str]:
-    """Every column of every view."""
-    from tapwatch.features.reference import page
+def metrics_page() -> Iterator[str]:
+    """Every metric that a run with a bundle and an alerts file exports."""
+    # Inside: a page of the command line shall not wait for torch.
+    from tapwatch.alerts import open_sink
+    from tapwatch.capture import MemorySource
+    from tapwatch.daemon import load_scorers
+    from tapwatch.pipeline import House
+    from tapwatch.telemetry import Stopwatch
+    from tapwatch.telemetry.collector import PREFIX, TallyCollector
 
-    yield page()
+    settings = config.Config()
+    scorers = load_scorers([SAMPLE_BUNDLE], settings)
+    house = House(settings, MemorySource([]), scorers, [open_sink(os.devnull)])
+    collector = TallyCollector([house.tallies, Stopwatch().tallies])
+    yield "# Metrics\n"
+    yield "Served on `/metrics` in the Prometheus text format and as OpenMetrics, with the metrics"
+    yield "of the process (`process_*`) and of Python's garbage collector (`python_gc_*`). Label"
+    yield "values come from fixed lists and from the names of bundles, interfaces and columns, never"
+    yield "from the traffic: the number of series does not grow with it.\n"
+    yield "| metric | type | labels | meaning |\n|---|---|---|---|"
+    for tally in sorted(collector.snapshot.families, key=lambda t: t.name):
+        labels = ", ".join(f"`{label}`" for label in tally.labels)
+        yield f"| `{PREFIX}{tally.name}` | {tally.kind} | {labels} | {tally.help} |"
 
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "config.md": config_page,
     "cli.md": cli_page,
+    "metrics.md": metrics_page,
 }
 
 
