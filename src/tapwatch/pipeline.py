@@ -120,6 +120,7 @@ class ViewCounts:
 
     rows: int = 0
     scored: int = 0
+    held: int = 0  # wait for the micro-batch to fill; 0 at the end
     shed: dict[str, int] = field(default_factory=dict)
 
 
@@ -169,45 +170,35 @@ class House:
         for view, batch in batches.items():
             self._held[view].append(batch)
             self.counts[view].rows += len(batch)
+            self.counts[view].held += len(batch)
 
     def _settle(self) -> None:
         # All views are scored up to the same packet time, so that the order in which rows are
         # judged, and with it hold-down and rate limit, does not depend on how rows were batched.
+        held = {view: _join(batches) for view, batches in self._held.items() if batches}
         with self._watch("detect"):
-            scores = [
-                (scorer, score) for scorer in self.scorers for score in self._score_held(scorer)
-            ]
-        for view, held in self._held.items():
-            self.counts[view].scored += sum(map(len, held))
-            held.clear()
+            scores = [s.score(held[s.view]) for s in self.scorers if len(held.get(s.view, ()))]
+        for view, batch in held.items():
+            self._held[view].clear()
+            self.counts[view].held -= len(batch)
+            self.counts[view].scored += len(batch)
         with self._watch("alerts"):
-            alerts = self._judge([score for _, score in scores])
-            if alerts:
-                for sink in self.sinks:
-                    sink.write(alerts)
-
-    def _score_held(self, scorer: Scorer) -> Iterator[Scores]:
-        held = [batch for batch in self._held[scorer.view] if len(batch)]
-        if not held:
-            return
-        batch = held[0] if len(held) == 1 else _join(held)
-        yield scorer.score(batch)
+            alerts = self._judge(scores)
+            for sink in self.sinks:
+                sink.write(alerts)
 
     def _judge(self, scores: Sequence[Scores]) -> list[Alert]:
         """Alerts for the flagged rows of all views, in the order of packet time."""
         flagged = []
         for bundle, score in enumerate(scores):
             positions = np.flatnonzero(score.flagged)
-            names = describe(score.rows[positions]) if len(positions) else None
-            late = score.view in _PACKET_VIEWS
-            for k, position in enumerate(positions):
-                order_ns = int(score.rows["order_ns"][position])
-                flagged.append((order_ns, late, int(position), bundle, k, names))
-        flagged.sort(key=lambda f: f[:4])
+            order_ns = score.rows["order_ns"][positions].tolist()
+            is_packet = score.view in _PACKET_VIEWS
+            for k, (at_ns, position) in enumerate(zip(order_ns, positions.tolist(), strict=True)):
+                flagged.append((at_ns, is_packet, position, bundle, k))
         found = (
-            self.policy.judge(scores[bundle], k, names, self.source.interfaces)
-            for _, _, _, bundle, k, names in flagged
-            if names is not None
+            self.policy.judge(scores[bundle], k, describe, self.source.interfaces)
+            for _, _, _, bundle, k in sorted(flagged)
         )
         return [alert for alert in found if alert is not None]
 
@@ -256,8 +247,8 @@ def imbalances(summary: Mapping[str, Any]) -> list[str]:
         ),
     }
     for view, counts in summary["views"].items():
-        accounted = counts["scored"] + sum(counts["shed"].values())
-        equations[f"{view}.rows = scored + sum(shed)"] = (counts["rows"], accounted)
+        accounted = counts["scored"] + counts["held"] + sum(counts["shed"].values())
+        equations[f"{view}.rows = scored + held + sum(shed)"] = (counts["rows"], accounted)
     return [f"{text}: {a:,} is not {b:,}" for text, (a, b) in equations.items() if a != b]
 
 

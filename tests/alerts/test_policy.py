@@ -14,8 +14,9 @@ S = 1_000_000_000
 
 def judged(policy, scores, interfaces=("eth0",)):
     """What the policy says of each flagged row."""
-    names = made.names(scores.rows[scores.flagged])
-    return [policy.judge(scores, k, names, interfaces) for k in range(int(scores.flagged.sum()))]
+    return [
+        policy.judge(scores, k, made.names, interfaces) for k in range(int(scores.flagged.sum()))
+    ]
 
 
 def count(policy, name, *labels):
@@ -233,11 +234,7 @@ def test_scores_judged_in_turn_do_not_mix():
     policy = Policy(AlertsConfig(hold_down_s=0))
     many = [made.scores([made.row(dst_port=b), made.row(dst_port=b + 100)]) for b in range(1, 41)]
 
-    found = [
-        policy.judge(scores, k, made.names(scores.rows), ()).dst_port
-        for k in (0, 1)
-        for scores in many
-    ]
+    found = [policy.judge(scores, k, made.names, ()).dst_port for k in (0, 1) for scores in many]
 
     assert found == [*range(1, 41), *range(101, 141)]
 

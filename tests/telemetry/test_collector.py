@@ -208,7 +208,7 @@ def test_traffic_adds_no_series(tmp_path):
         src, dst = (f"10.{rng.randrange(256)}.{rng.randrange(256)}.1" for _ in range(2))
         row = alerts_made.row(src, dst, dst_port=rng.randrange(65536), order_ns=number * 10**9)
         scores = alerts_made.scores([row], error=rng.uniform(1, 20))
-        alert = policy.judge(scores, 0, alerts_made.names(scores.rows), ())
+        alert = policy.judge(scores, 0, alerts_made.names, ())
         sink.write([alert] if alert else [])
     collector.publish()
 

@@ -5,7 +5,7 @@ the same capture gives the same alerts however it was batched.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -32,6 +32,9 @@ class Suppressed(StrEnum):
     DEDUP = "dedup"
     RATELIMIT = "ratelimit"
 
+
+#: Rows (ROW) in words.
+Describe = Callable[[NDArray[Any]], Names]
 
 #: Bundle, view, source, destination, responder port, position of the reason's column.
 _Key = tuple[str, str, int, int, int, int, int, int]
@@ -101,7 +104,7 @@ class Policy:
         return {reason.value: count for reason, count in self._suppressed.items()}
 
     def judge(
-        self, scores: Scores, k: int, names: Names, interfaces: Sequence[str]
+        self, scores: Scores, k: int, describe: Describe, interfaces: Sequence[str]
     ) -> Alert | None:
         """Judge the k-th flagged row of `scores`; rows come in canonical order.
 
@@ -110,8 +113,8 @@ class Policy:
         scores : Scores
         k : int
             Among the flagged rows of `scores`.
-        names : Names
-            One entry for each flagged row of `scores`.
+        describe : callable
+            Says rows in words; asked only for a row that is told.
         interfaces : sequence of str
             Names of the source's interfaces; a row may point past the end.
 
@@ -124,7 +127,7 @@ class Policy:
         folded = self._admit(prepared.keys[k], prepared.order_ns[k])
         if folded is None:
             return None
-        alert = compose(scores, prepared.positions[k], k, names, interfaces, folded)
+        alert = compose(scores, prepared.positions[k], k, describe, interfaces, folded)
         label = (scores.view, scores.detector, str(alert.severity))
         self._raised[label] = self._raised.get(label, 0) + 1
         return alert
@@ -279,10 +282,16 @@ def identify(scores: Scores, row: Any) -> str:
 
 
 def compose(
-    scores: Scores, position: int, k: int, names: Names, interfaces: Sequence[str], folded: int
+    scores: Scores,
+    position: int,
+    k: int,
+    describe: Describe,
+    interfaces: Sequence[str],
+    folded: int,
 ) -> Alert:
     """Everything that a sink needs of row `position`, the k-th flagged one."""
     row = scores.rows[position]
+    names = describe(scores.rows[position : position + 1])
     error = float(scores.error[position])
     features = _explain(scores, k)
     ports = int(row["proto"]) in _WITH_PORTS
@@ -297,7 +306,7 @@ def compose(
         detector=scores.detector,
         bundle=scores.bundle,
         schema=f"{scores.schema.view}/{scores.schema.version}:{scores.schema.digest[:8]}",
-        entity=entity_of(scores.view, row, names.src[k], names.dst[k]),
+        entity=entity_of(scores.view, row, names.src[0], names.dst[0]),
         reason=features[0].name if features else "",
         error=error,
         threshold=float(scores.threshold),
@@ -305,15 +314,15 @@ def compose(
         severity=severity_of(error, float(scores.threshold)),
         folded=folded,
         features=features,
-        src=names.src[k],
-        dst=names.dst[k],
+        src=names.src[0],
+        dst=names.dst[0],
         src_port=int(row["src_port"]) if ports else 0,
         dst_port=int(row["dst_port"]) if ports else 0,
-        proto=names.proto[k],
+        proto=names.proto[0],
         vlan=int(row["vlan"]),
         in_iface=interfaces[interface] if interface < len(interfaces) else "",
         flow_id=int(row["flow_id"]) if is_flow else 0,
-        community_id=names.community_id[k],
+        community_id=names.community_id[0],
         frame_number=int(row["frame_number"]),
         flow_start_ns=first_ns,
         flow_end_ns=int(row["last_ts_ns"]),
