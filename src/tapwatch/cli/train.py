@@ -125,7 +125,9 @@ def _report(manifest: "Manifest", output: Path) -> list[str]:
         f"columns: {len(preprocess.columns)} of {len(manifest.feature_schema.columns)}",
     ]
     if preprocess.constant:
-        lines.append(f"constant, so left out: {', '.join(preprocess.constant)}")
+        watched = set(preprocess.constant) <= set(preprocess.columns)
+        fate = "watched for any other value" if watched else "left out"
+        lines.append(f"constant, so {fate}: {', '.join(preprocess.constant)}")
     if preprocess.dropped:
         lines.append(f"dropped as asked: {', '.join(preprocess.dropped)}")
     lines += [

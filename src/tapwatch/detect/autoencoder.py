@@ -38,9 +38,10 @@ MIN_WIDTH: Final = 16
 #: Nor does it depend on where the rows lie in memory, if they begin where torch's own arrays would.
 ALIGNMENT_BYTES: Final = 64
 
-_EPOCH_STEPS: Final = 64  # at least: of few rows, an epoch is several passes
+#: Steps of an epoch, at least and at most; between them it is one pass over the rows.
+_EPOCH_STEPS: Final = (200, 2000)
 _GRADIENT_NORM: Final = 1.0  # rows of the heavy tail shall not throw the weights about
-_STALE_EPOCHS: Final = 2  # epochs without improvement after which the step is halved
+_LEAST_ERROR: Final = 1e-12
 _IMPROVEMENT: Final = 1e-3  # relative; less is noise
 
 
@@ -55,10 +56,16 @@ class AutoencoderParameters(Parameters):
     """Passes over the training rows, at most; of few rows several passes make one epoch."""
     batch_rows: Annotated[int, Field(ge=1, le=65_536)] = 256
     """Rows of a gradient step."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    """First step size of Adam; halved when the validation loss stands still."""
-    patience: Annotated[int, Field(ge=1, le=100_000)] = 6
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 4e-3
+    """First step size of AdamW; falls to 0 over the epochs along a cosine."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Of AdamW: holds the weights small, and with them what lies far from every benign row."""
+    patience: Annotated[int, Field(ge=1, le=100_000)] = 20
     """Epochs without improvement on the validation rows that end the fit."""
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """0 draws rows as often as they occur; 1 draws each kind of row equally often."""
+    moment: Annotated[float, Field(ge=1, le=8)] = 2.0
+    """Power mean of the row errors that is made small; above 1 the worst rows count more."""
 
 
 class Autoencoder(Detector):
@@ -66,6 +73,11 @@ class Autoencoder(Detector):
 
     The error of a row is the mean over columns of the squared difference between the row and its
     reconstruction, both in preprocessed space.
+
+    What sets a threshold is the tail of the benign errors, and that is made of rare kinds of rows,
+    which an ordinary fit hardly sees. So rare kinds are drawn more often (`balance`; rows are of
+    one kind where they agree after rounding to whole preprocessed units), and what is minimised is
+    a higher moment of the row errors (`moment`), which is led by the worst rows.
     """
 
     parameters_type = AutoencoderParameters
@@ -232,50 +244,71 @@ def _descend(
     """Run the epochs; return the weights of the best one, on the CPU."""
     import torch
 
-    optimiser = torch.optim.Adam(weights, lr=parameters.learning_rate)
+    decay = parameters.weight_decay
+    optimiser = torch.optim.AdamW(weights, lr=parameters.learning_rate, weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, parameters.epochs)
+    chances = _chances(rows, parameters.balance)
     best = [w.detach().cpu().clone() for w in weights]
     best_loss, stale = float("inf"), 0
     for number in range(1, parameters.epochs + 1):
-        train_loss = _epoch(weights, rows, parameters.batch_rows, optimiser, generator)
-        loss = _mean_loss(weights, validation)
+        train_loss = _epoch(weights, rows, chances, parameters, optimiser, generator)
+        schedule.step()
+        loss = _validation_loss(weights, validation, parameters.moment)
         is_best = loss < best_loss * (1 - _IMPROVEMENT)
         if is_best:
             best_loss, stale = loss, 0
             best = [w.detach().cpu().clone() for w in weights]
         else:
             stale += 1
-            if stale % _STALE_EPOCHS == 0:
-                optimiser.param_groups[0]["lr"] /= 2
         progress(Epoch(number, parameters.epochs, train_loss, loss, is_best))
         if stale >= parameters.patience:
             break
     return best
 
 
+def _chances(rows: "Tensor", balance: float) -> "Tensor":
+    """Running sum of the chance of each row to be drawn, float64 (n_rows,)."""
+    import torch
+
+    kinds = np.clip(np.round(rows.numpy()), -127, 127).astype(np.int8)
+    _, kind, count = np.unique(kinds, axis=0, return_inverse=True, return_counts=True)
+    return torch.from_numpy(np.cumsum(count[kind.ravel()] ** -float(balance)))
+
+
 def _epoch(
-    weights: list["Tensor"], rows: "Tensor", batch_rows: int, optimiser: Any, generator: Any
+    weights: list["Tensor"],
+    rows: "Tensor",
+    chances: "Tensor",
+    parameters: AutoencoderParameters,
+    optimiser: Any,
+    generator: Any,
 ) -> float:
-    """Pass over the rows in random order; the mean loss on the way."""
+    """Take the steps of one epoch; the mean loss on the way."""
     import torch
 
     layers = list(zip(weights[::2], weights[1::2], strict=True))
-    total, n_seen = 0.0, 0
-    starts = range(0, len(rows), batch_rows)
-    n_passes = -(-_EPOCH_STEPS // len(starts))
-    passes = [torch.randperm(len(rows), generator=generator) for _ in range(n_passes)]
-    for index in (order[k : k + batch_rows] for order in passes for k in starts):
-        batch = rows[index].to(weights[0].device)  # (B, C)
-        loss = (_forward(batch, layers) - batch).square().mean()
+    least, most = _EPOCH_STEPS
+    n_steps = min(max(len(rows) // parameters.batch_rows, least), most)
+    total = 0.0
+    for _ in range(n_steps):
+        drawn = torch.rand(parameters.batch_rows, generator=generator, dtype=torch.float64)
+        index = torch.searchsorted(chances, drawn * chances[-1], right=True)
+        batch = rows[index.clamp_(max=len(rows) - 1)].to(weights[0].device)  # (B, C)
+        loss = _power_mean((_forward(batch, layers) - batch).square().mean(1), parameters.moment)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights, _GRADIENT_NORM)
         optimiser.step()
-        total += loss.item() * len(index)
-        n_seen += len(index)
-    return total / n_seen
+        total += loss.item()
+    return total / n_steps
 
 
-def _mean_loss(weights: list["Tensor"], rows: "Tensor") -> float:
+def _power_mean(errors: "Tensor", moment: float) -> "Tensor":
+    # An error of exactly 0 has no slope under a root.
+    return (errors + _LEAST_ERROR).pow(moment).mean().pow(1 / moment)
+
+
+def _validation_loss(weights: list["Tensor"], rows: "Tensor", moment: float) -> float:
     import torch
 
     layers = list(zip(weights[::2], weights[1::2], strict=True))
@@ -283,5 +316,6 @@ def _mean_loss(weights: list["Tensor"], rows: "Tensor") -> float:
     with torch.inference_mode():
         for start in range(0, len(rows), CHUNK_ROWS):
             batch = rows[start : start + CHUNK_ROWS].to(weights[0].device)
-            total += (_forward(batch, layers) - batch).square().sum().item()
-    return total / rows.numel()
+            errors = (_forward(batch, layers) - batch).square().mean(1)
+            total += (errors + _LEAST_ERROR).pow(moment).sum().item()
+    return float((total / len(rows)) ** (1 / moment))

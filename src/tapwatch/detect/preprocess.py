@@ -1,9 +1,13 @@
 """From feature values to what a model sees, and back; part of the bundle, fitted on training rows.
 
-Three ways, all followed by a clip, so that no single value can dominate an error without bound:
+Three ways, all followed by a clip, so that no single value can dominate an error without bound.
+A column that is constant in training can be left out, or watched: its scale is so small that every
+other value than the one that was seen lies at the clip.
 
-log_z     sign(x) * log1p(|x|), then minus its mean, over its standard deviation; the default, since
-          byte counts and gaps span many decades
+
+log_z     sign(x) * log1p(|x| * resolution), then minus its mean, over its standard deviation; the
+          default, since byte counts and gaps span many decades. The resolution is 1, but 1e6 for
+          seconds: without it all times below a second would lie where the logarithm is straight
 z         minus the mean, over the standard deviation
 min_max   minus the minimum, over the range
 """
@@ -17,13 +21,19 @@ from numpy.typing import NDArray
 
 from tapwatch.detect.detector import Arrays, Rows, refuse_others, take_array
 from tapwatch.errors import ArtifactError, ConfigError
+from tapwatch.tables import Schema
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Method = Literal["log_z", "z", "min_max"]
+#: Times in seconds are told apart down to a microsecond.
+RESOLUTION: Final = {"s": 1e6}
+#: Of a watched constant: far below what any two values of a column differ by.
+_WATCHED_SCALE: Final = 1e-3
 METHODS: Final[tuple[str, ...]] = get_args(Method)
 
+_ARRAYS: Final = ("resolution", "center", "scale", "low", "high")
 _FIT_ROWS: Final = 65_536  # rows that the fit looks at once: bounds its scratch memory
 
 
@@ -31,13 +41,14 @@ _FIT_ROWS: Final = 65_536  # rows that the fit looks at once: bounds its scratch
 class Preprocess:
     """Choice of columns, scaling, clip.
 
-    `scale` is never 0: columns that are constant in training are not among `columns`.
+    `scale` is never 0, of watched constants neither.
     """
 
     method: Method
     clip: float
     columns: tuple[str, ...]  # C names, in the schema's order
     index: NDArray[np.int64]  # (C,) their places in the schema
+    resolution: NDArray[np.float32]  # (C,) steps of a unit that log_z tells apart
     center: NDArray[np.float32]  # (C,)
     scale: NDArray[np.float32]  # (C,)
     low: NDArray[np.float64]  # (C,) smallest training value, in the column's unit
@@ -45,6 +56,7 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_inverse_scale", (1 / self.scale).astype(np.float32))
+        object.__setattr__(self, "_is_fine", bool((self.resolution != 1).any()))
 
     def apply(self, values: NDArray[Any]) -> Rows:
         """Preprocess rows of all columns of the schema.
@@ -62,6 +74,8 @@ class Preprocess:
 
         with torch.inference_mode():
             chosen = torch.index_select(_tensor(values), 1, torch.from_numpy(self.index))  # (n, C)
+            if self._is_fine:  # type: ignore[attr-defined]
+                chosen.mul_(torch.from_numpy(self.resolution))
             rows = _transform(chosen, self.method)
             rows.sub_(torch.from_numpy(self.center)).mul_(torch.from_numpy(self._inverse_scale))  # type: ignore[attr-defined]
             preprocessed: Rows = rows.clamp_(-self.clip, self.clip).numpy()
@@ -81,11 +95,11 @@ class Preprocess:
         if self.method == "log_z":
             # 700: the exponential stays finite; what it gives is cut to the range anyway.
             values = np.sign(values) * np.expm1(np.minimum(np.abs(values), 700.0))
-        return np.clip(values, self.low, self.high)
+        return np.clip(values / self.resolution, self.low, self.high)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything fitted."""
-        return {"center": self.center, "scale": self.scale, "low": self.low, "high": self.high}
+        return {name: getattr(self, name) for name in _ARRAYS}
 
     @classmethod
     def from_arrays(
@@ -104,47 +118,53 @@ class Preprocess:
             An array is not as wanted, or a scale is not above 0.
         """
         shape = (len(columns),)
+        resolution = take_array(arrays, "resolution", shape, np.float32)
         center = take_array(arrays, "center", shape, np.float32)
         scale = take_array(arrays, "scale", shape, np.float32)
         low = take_array(arrays, "low", shape, np.float64)
         high = take_array(arrays, "high", shape, np.float64)
-        refuse_others(arrays, frozenset({"center", "scale", "low", "high"}))
+        refuse_others(arrays, frozenset(_ARRAYS))
         # The smallest normal float32 still has a finite inverse.
         if not (scale >= np.finfo(np.float32).tiny).all():
             raise ArtifactError(f"array scale: {scale.min()!r} found: want values above 0")
+        if not (resolution > 0).all():
+            raise ArtifactError(f"array resolution: {resolution.min()!r} found: want above 0")
         if not (low <= high).all():
             raise ArtifactError("array low: above array high: want low <= high")
         place = {name: k for k, name in enumerate(names)}
         index = np.array([place[name] for name in columns], np.int64)
-        return cls(method, clip, tuple(columns), index, center, scale, low, high)
+        return cls(method, clip, tuple(columns), index, resolution, center, scale, low, high)
 
 
 def fit_preprocess(
     values: NDArray[np.float32],
-    names: Sequence[str],
+    schema: Schema,
     columns: Sequence[str],
     *,
     method: Method = "log_z",
     clip: float = 5.0,
+    watch_constants: bool = False,
 ) -> tuple[Preprocess, tuple[str, ...]]:
     """Fit on training rows.
 
     Parameters
     ----------
-    values : float32 (n_rows, len(names))
-    names : sequence of str
-        All columns of the schema, in order.
+    values : float32 (n_rows, len(schema.columns))
+    schema : Schema
     columns : sequence of str
-        Those to use, a subset of `names`.
+        Names of those to use.
     method : {"log_z", "z", "min_max"}
     clip : float
         Preprocessed values are kept within plus and minus this.
+    watch_constants : bool
+        Keep the columns that are constant here, so that any other value lies at the clip.
 
     Returns
     -------
     preprocess : Preprocess
     constant : tuple of str
-        Columns that were asked for but are constant here, and so say nothing.
+        Columns that were asked for but are constant here; among the columns used where they are
+        watched.
 
     Raises
     ------
@@ -153,38 +173,51 @@ def fit_preprocess(
     """
     if not len(values):
         raise ConfigError("training rows", 0, "at least 1")
-    wanted = set(columns)
+    wanted, names = set(columns), schema.names
     index = np.array([k for k, name in enumerate(names) if name in wanted], np.int64)
+    resolution = _resolutions(schema, index, method)
     low, high = values.min(axis=0)[index], values.max(axis=0)[index]
-    center, scale = _centre_and_scale(values, index, method)
+    center, scale = _centre_and_scale(values, index, resolution, method)
     # A column may vary by less than float32 resolves after the transform: that is constant too.
     varies = (low < high) & (scale >= np.finfo(np.float32).tiny)
     constant = tuple(names[k] for k in index[~varies])
     if not varies.any():
         raise ConfigError("columns", list(columns), "one that varies over the training rows")
-    kept = index[varies]
+    scale = np.where(varies, scale, np.float32(_WATCHED_SCALE))
+    keep = np.ones_like(varies) if watch_constants else varies
+    kept = index[keep]
     preprocess = Preprocess(
         method=method,
         clip=clip,
         columns=tuple(names[k] for k in kept),
         index=kept,
-        center=center[varies],
-        scale=scale[varies],
-        low=low[varies].astype(np.float64),
-        high=high[varies].astype(np.float64),
+        resolution=resolution[keep],
+        center=center[keep],
+        scale=scale[keep],
+        low=low[keep].astype(np.float64),
+        high=high[keep].astype(np.float64),
     )
     return preprocess, constant
 
 
+def _resolutions(schema: Schema, index: NDArray[np.int64], method: Method) -> NDArray[np.float32]:
+    if method != "log_z":
+        return np.ones(len(index), np.float32)
+    return np.array([RESOLUTION.get(schema.columns[k].unit, 1.0) for k in index], np.float32)
+
+
 def _centre_and_scale(
-    values: NDArray[np.float32], index: NDArray[np.int64], method: Method
+    values: NDArray[np.float32],
+    index: NDArray[np.int64],
+    resolution: NDArray[np.float32],
+    method: Method,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and standard deviation, or minimum and range, of the transformed columns."""
     import torch
 
     def parts() -> Any:
         for start in range(0, len(values), _FIT_ROWS):
-            part = torch.from_numpy(values[start : start + _FIT_ROWS][:, index])
+            part = torch.from_numpy(values[start : start + _FIT_ROWS][:, index] * resolution)
             yield _transform(part, method).numpy().astype(np.float64)
 
     if method == "min_max":

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ class TrainSettings(Section):
     """How columns are brought to one scale."""
     clip: Annotated[float, Field(gt=0, le=1e6)] = 5.0
     """Preprocessed values are kept within plus and minus this."""
+    constants: Literal["watch", "drop"] = "watch"
+    """Whether columns that are constant in training are watched for any other value."""
     threshold: ThresholdMethod = "conformal"
     """Rule of the threshold."""
     factor: Annotated[float, Field(gt=0, le=1e6)] = 1.0
@@ -245,7 +247,12 @@ def _learn(
         want = f"at least 2 rows of view {order.view}: one to learn from, one to calibrate with"
         raise ConfigError("training rows", 1, want)
     preprocess, constant = fit_preprocess(
-        values, schema.names, columns, method=settings.scaling, clip=settings.clip
+        values,
+        schema,
+        columns,
+        method=settings.scaling,
+        clip=settings.clip,
+        watch_constants=settings.constants == "watch",
     )
     # One row may be all there is: then it has to be its own validation.
     n_validation = min(int(len(values) * settings.validation), len(values) - 1)
