@@ -196,8 +196,9 @@ class House:
             is_packet = score.view in _PACKET_VIEWS
             for k, (at_ns, position) in enumerate(zip(order_ns, positions.tolist(), strict=True)):
                 flagged.append((at_ns, is_packet, position, bundle, k))
+        interfaces = self.source.interfaces
         found = (
-            self.policy.judge(scores[bundle], k, describe, self.source.interfaces)
+            self.policy.judge(scores[bundle], k, describe, interfaces)
             for _, _, _, bundle, k in sorted(flagged)
         )
         return [alert for alert in found if alert is not None]

@@ -107,7 +107,7 @@ class Autoencoder(Detector):
         device: str = "cpu",
         progress: Progress = silent,
     ) -> Self:
-        """Fit with Adam; keep the weights of the epoch with the lowest validation loss."""
+        """Fit with AdamW; keep the weights of the epoch with the lowest validation loss."""
         import torch
 
         assert isinstance(parameters, AutoencoderParameters)
@@ -270,7 +270,10 @@ def _chances(rows: "Tensor", balance: float) -> "Tensor":
     """Running sum of the chance of each row to be drawn, float64 (n_rows,)."""
     import torch
 
-    kinds = np.clip(np.round(rows.numpy()), -127, 127).astype(np.int8)
+    kinds = np.empty(tuple(rows.shape), np.int8)
+    for start in range(0, len(rows), CHUNK_ROWS):
+        part = rows[start : start + CHUNK_ROWS].numpy()
+        kinds[start : start + CHUNK_ROWS] = np.clip(np.round(part), -127, 127)
     _, kind, count = np.unique(kinds, axis=0, return_inverse=True, return_counts=True)
     return torch.from_numpy(np.cumsum(count[kind.ravel()] ** -float(balance)))
 
@@ -304,8 +307,15 @@ def _epoch(
 
 
 def _power_mean(errors: "Tensor", moment: float) -> "Tensor":
+    """(mean of errors ** moment) ** (1 / moment), without leaving float32's range on the way."""
+    import torch
+
     # An error of exactly 0 has no slope under a root.
-    return (errors + _LEAST_ERROR).pow(moment).mean().pow(1 / moment)
+    errors = errors + _LEAST_ERROR
+    # Dividing by a power of 2 loses nothing; without it the 8th power of 1e-6 would be 0.
+    _, exponent = torch.frexp(errors.detach().max())
+    unit = torch.ldexp(torch.ones_like(errors[0]), exponent).detach()
+    return (errors / unit).pow(moment).mean().pow(1 / moment) * unit
 
 
 def _validation_loss(weights: list["Tensor"], rows: "Tensor", moment: float) -> float:
@@ -316,6 +326,6 @@ def _validation_loss(weights: list["Tensor"], rows: "Tensor", moment: float) -> 
     with torch.inference_mode():
         for start in range(0, len(rows), CHUNK_ROWS):
             batch = rows[start : start + CHUNK_ROWS].to(weights[0].device)
-            errors = (_forward(batch, layers) - batch).square().mean(1)
+            errors = (_forward(batch, layers) - batch).square().mean(1).double()
             total += (errors + _LEAST_ERROR).pow(moment).sum().item()
     return float((total / len(rows)) ** (1 / moment))

@@ -68,7 +68,7 @@ class PreprocessPart(Part):
     clip: Annotated[float, Field(gt=0, le=1e6)]
     columns: Annotated[Columns, Field(min_length=1)]
     constant: Columns
-    """Columns left out because they did not vary in training."""
+    """Columns that did not vary in training: left out, or watched where `columns` has them too."""
     dropped: Columns
     """Columns left out because the operator said so."""
 

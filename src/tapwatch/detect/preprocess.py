@@ -2,8 +2,8 @@
 
 Three ways, all followed by a clip, so that no single value can dominate an error without bound.
 A column that is constant in training can be left out, or watched: its scale is so small that every
-other value than the one that was seen lies at the clip.
-
+other value than the one that was seen lies at the clip, if float32 tells the two well apart after
+the transform: whole numbers up to 5000, larger ones from a difference of 1 in 2500.
 
 log_z     sign(x) * log1p(|x| * resolution), then minus its mean, over its standard deviation; the
           default, since byte counts and gaps span many decades. The resolution is 1, but 1e6 for
@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 Method = Literal["log_z", "z", "min_max"]
 #: Times in seconds are told apart down to a microsecond.
 RESOLUTION: Final = {"s": 1e6}
-#: Of a watched constant: far below what any two values of a column differ by.
-_WATCHED_SCALE: Final = 1e-3
+#: Steps of float32 from a watched constant to the clip. Another machine's logarithm may be off by
+#: one or two, which must stay nothing; the next whole number is hundreds of steps away or more.
+_WATCHED_STEPS: Final = 200
 METHODS: Final[tuple[str, ...]] = get_args(Method)
 
 _ARRAYS: Final = ("resolution", "center", "scale", "low", "high")
+_LARGEST: Final = float(np.finfo(np.float32).max)
 _FIT_ROWS: Final = 65_536  # rows that the fit looks at once: bounds its scratch memory
 
 
@@ -93,8 +95,8 @@ class Preprocess:
         """
         values = rows.astype(np.float64) * self.scale + self.center
         if self.method == "log_z":
-            # 700: the exponential stays finite; what it gives is cut to the range anyway.
-            values = np.sign(values) * np.expm1(np.minimum(np.abs(values), 700.0))
+            # 600: the exponential stays finite, over any resolution too; the range cuts it anyway.
+            values = np.sign(values) * np.expm1(np.minimum(np.abs(values), 600.0))
         return np.clip(values / self.resolution, self.low, self.high)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -115,7 +117,7 @@ class Preprocess:
         Raises
         ------
         ArtifactError
-            An array is not as wanted, or a scale is not above 0.
+            An array is not as wanted, or a scale or resolution is not above 0.
         """
         shape = (len(columns),)
         resolution = take_array(arrays, "resolution", shape, np.float32)
@@ -125,10 +127,9 @@ class Preprocess:
         high = take_array(arrays, "high", shape, np.float64)
         refuse_others(arrays, frozenset(_ARRAYS))
         # The smallest normal float32 still has a finite inverse.
-        if not (scale >= np.finfo(np.float32).tiny).all():
-            raise ArtifactError(f"array scale: {scale.min()!r} found: want values above 0")
-        if not (resolution > 0).all():
-            raise ArtifactError(f"array resolution: {resolution.min()!r} found: want above 0")
+        for name, array in (("scale", scale), ("resolution", resolution)):
+            if not (array >= np.finfo(np.float32).tiny).all():
+                raise ArtifactError(f"array {name}: {array.min()!r} found: want values above 0")
         if not (low <= high).all():
             raise ArtifactError("array low: above array high: want low <= high")
         place = {name: k for k, name in enumerate(names)}
@@ -183,7 +184,8 @@ def fit_preprocess(
     constant = tuple(names[k] for k in index[~varies])
     if not varies.any():
         raise ConfigError("columns", list(columns), "one that varies over the training rows")
-    scale = np.where(varies, scale, np.float32(_WATCHED_SCALE))
+    step = np.spacing(np.maximum(np.abs(center), np.float32(1)))
+    scale = np.where(varies, scale, (_WATCHED_STEPS * step / max(clip, 1.0)).astype(np.float32))
     keep = np.ones_like(varies) if watch_constants else varies
     kept = index[keep]
     preprocess = Preprocess(
@@ -217,7 +219,9 @@ def _centre_and_scale(
 
     def parts() -> Any:
         for start in range(0, len(values), _FIT_ROWS):
-            part = torch.from_numpy(values[start : start + _FIT_ROWS][:, index] * resolution)
+            part = torch.from_numpy(values[start : start + _FIT_ROWS][:, index])
+            # A product beyond float32 would make the mean infinite, and every row with it.
+            part.mul_(torch.from_numpy(resolution)).clamp_(-_LARGEST, _LARGEST)
             yield _transform(part, method).numpy().astype(np.float64)
 
     if method == "min_max":

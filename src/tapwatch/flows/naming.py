@@ -54,6 +54,8 @@ def describe(rows: NDArray[Any]) -> Names:
     keys = np.zeros(len(rows), _KEY)
     for name in _KEY.names or ():
         keys[name] = rows[name] if name in (rows.dtype.names or ()) else 1
+    if len(keys) == 1:  # an alert: sorting would cost more than naming
+        return Names(*([word] for word in _name(keys[0].tolist())))
     raw = keys.view(np.dtype((np.void, _KEY.itemsize)))
     _, first, which = np.unique(raw, return_index=True, return_inverse=True)
     named = [_name(key) for key in keys[first].tolist()]
