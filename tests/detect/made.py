@@ -12,6 +12,8 @@ from tapwatch.detect.registry import DETECTORS
 from tapwatch.detect.threshold import calibrate, summarise
 from tapwatch.tables import ROW, Column, FeatureBatch, Schema
 
+N_PREPROCESSED = 13
+
 
 def schema(n_columns: int = 12, version: int = 1, view: str = "flow", **changes) -> Schema:
     """A schema of made columns; `changes` replaces fields of a column: c03={"unit": "B"}."""
@@ -34,6 +36,16 @@ def benign(n_rows: int, n_columns: int = 12, seed: int = 0) -> np.ndarray:
     return values.astype(np.float32)
 
 
+def preprocessed(n_rows: int, seed: int = 0, n_columns: int = N_PREPROCESSED) -> np.ndarray:
+    """Preprocessed rows with three causes behind them."""
+    random = np.random.default_rng(seed)
+    mixing = np.random.default_rng(99).normal(size=(3, n_columns))
+    rows = random.normal(size=(n_rows, 3)) @ mixing + random.normal(
+        scale=0.1, size=(n_rows, n_columns)
+    )
+    return np.clip(rows, -5, 5).astype(np.float32)
+
+
 def batch(values: np.ndarray, of: Schema) -> FeatureBatch:
     rows = np.zeros(len(values), ROW)
     rows["last_ts_ns"] = rows["order_ns"] = np.arange(len(values)) * 10**9
@@ -46,14 +58,15 @@ def train(
     *,
     detector: str = "ae",
     n_rows: int = 600,
-    epochs: int = 8,
+    epochs: int = 2,
     seed: int = 0,
+    watch_constants: bool = False,
     **threshold,
 ) -> Manifest:
     """Write a small bundle; rows come one a second."""
     values = benign(n_rows, len(of.columns))
     held = benign(400, len(of.columns), seed=1)
-    preprocess, constant = fit_preprocess(values, of.names, of.names)
+    preprocess, constant = fit_preprocess(values, of, of.names, watch_constants=watch_constants)
     kind = DETECTORS[detector]
     model = kind.fit(
         preprocess.apply(values),

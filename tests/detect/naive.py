@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 
-def signed_log(x: float) -> float:
-    return math.copysign(math.log1p(abs(x)), x)
+def signed_log(x: float, resolution: float = 1.0) -> float:
+    return math.copysign(math.log1p(abs(x) * resolution), x)
 
 
-def log_z(column: Sequence[float], clip: float) -> list[float]:
-    """One column: signed logarithm, standard score of itself, clip."""
-    logs = [signed_log(x) for x in column]
+def log_z(column: Sequence[float], clip: float, resolution: float = 1.0) -> list[float]:
+    """One column: signed logarithm of so many steps a unit, standard score of itself, clip."""
+    logs = [signed_log(x, resolution) for x in column]
     mean = math.fsum(logs) / len(logs)
     deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / len(logs))
     return [min(max((x - mean) / deviation, -clip), clip) for x in logs]
@@ -33,6 +33,17 @@ def forward(row: Sequence[float], layers: Sequence[tuple]) -> list[float]:
 def error(row: Sequence[float], layers: Sequence[tuple]) -> float:
     out = forward(row, layers)
     return math.fsum((a - b) ** 2 for a, b in zip(out, row, strict=True)) / len(row)
+
+
+def power_mean(errors: Sequence[float], moment: float) -> float:
+    return (math.fsum(e**moment for e in errors) / len(errors)) ** (1 / moment)
+
+
+def chances(rows: Sequence[Sequence[float]], balance: float) -> list[float]:
+    """Running sum of each row's weight: the size of its kind to the power of -balance."""
+    kinds = [tuple(max(-127, min(127, round(x))) for x in row) for row in rows]
+    weights = [kinds.count(kind) ** -balance for kind in kinds]
+    return [math.fsum(weights[: k + 1]) for k in range(len(weights))]
 
 
 def p_value(score: float, calibration: Sequence[float]) -> float:

@@ -62,6 +62,10 @@ def put_arrays(path, arrays):
     edit(path, lambda d: put(d, "arrays", described))
 
 
+def _without(arrays, key):
+    return {name: array for name, array in arrays.items() if name != key}
+
+
 def tensors(header):
     """A safetensors file with this header and two bytes of data."""
     text = json.dumps(header).encode()
@@ -145,7 +149,7 @@ def test_same_rows_and_seed_give_the_same_files(original, tmp_path):
         ("preprocess.columns", ["c01", "c00"], "preprocess.columns: want columns of the schema"),
         ("preprocess.columns", ["c00", "c00"], "preprocess.columns: want columns of the schema"),
         ("preprocess.columns", ["c00", "nope"], "preprocess.columns: want columns of the schema"),
-        ("preprocess.columns", ["c00"], "array center: float32 (11,): want float32 (1,)"),
+        ("preprocess.columns", ["c00"], "array resolution: float32 (11,): want float32 (1,)"),
         ("training.seed", 1.5, "training.seed = 1.5: want a valid integer"),
         ("training.seed", 10**400, "training.seed = an integer beyond 64 bits: want"),
         ("training.inputs", {}, "training.inputs = a dict: want a valid list"),
@@ -245,6 +249,15 @@ def test_a_path_that_is_no_bundle_is_refused(tmp_path):
         (lambda a: a | {"detector.layer0.bias": a["detector.layer0.bias"][:-1]}, "layer0.bias"),
         (lambda a: a | {"detector.layer9.bias": np.zeros(1)}, "detector: array layer9.bias"),
         (lambda a: a | {"preprocess.scale": a["preprocess.scale"] * 0}, "array scale"),
+        (lambda a: _without(a, "preprocess.resolution"), "array resolution: absent"),
+        (
+            lambda a: a | {"preprocess.resolution": a["preprocess.resolution"] * np.nan},
+            "array resolution: holds NaN",
+        ),
+        (
+            lambda a: a | {"preprocess.resolution": -a["preprocess.resolution"]},
+            "array resolution: np.float32(-1.0) found: want values above 0",
+        ),
         (lambda a: a | {"preprocess.low": a["preprocess.low"] * np.nan}, "array low: holds NaN"),
         (lambda a: a | {"preprocess.more": np.zeros(1)}, "array more: not known"),
         (lambda a: a | {"calibration.error": a["calibration.error"] * 0}, "array error"),

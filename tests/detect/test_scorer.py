@@ -19,7 +19,7 @@ SCHEMA = made.schema()
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     path = tmp_path_factory.mktemp("scorer") / "office"
-    made.train(path, SCHEMA, epochs=20)
+    made.train(path, SCHEMA, epochs=4)
     return load_bundle(path, {"flow": SCHEMA})
 
 
@@ -220,7 +220,7 @@ def test_rows_of_another_schema_are_refused(bundle):
 
 def test_an_injected_anomaly_of_one_column_has_it_first(tmp_path):
     """In at least 95 of 100 rows; what is expected is nearer to the truth than what was seen."""
-    made.train(tmp_path / "b", SCHEMA, n_rows=3000, epochs=40)
+    made.train(tmp_path / "b", SCHEMA, n_rows=3000, epochs=4)
     scorer = Scorer(load_bundle(tmp_path / "b", {"flow": SCHEMA}))
     truth = made.benign(11 * 40, seed=8)
     values = truth.copy()
@@ -239,6 +239,24 @@ def test_an_injected_anomaly_of_one_column_has_it_first(tmp_path):
     at = [scores.columns.index(SCHEMA.names[injected[row]]) for row in flagged]
     told = scores.expected[np.arange(len(flagged)), at]
     assert (np.abs(told) < 1e5).all()
+
+
+def test_a_watched_constant_that_changes_has_the_largest_share(tmp_path):
+    """Whichever way and however little it changes; what is expected is what was always there."""
+    made.train(tmp_path / "b", SCHEMA, watch_constants=True)
+    loaded = load_bundle(tmp_path / "b", {"flow": SCHEMA})
+    values = made.benign(40, seed=8)
+    values[::2, 5] = np.resize(np.array([6, 8, 0, -7, 1e9, 7.01], np.float32), 20)
+    scores = Scorer(loaded).score(made.batch(values, SCHEMA))
+    changed = np.flatnonzero(scores.flagged) % 2 == 0
+    place = scores.columns.index("c05")
+
+    assert loaded.manifest.preprocess.constant == ["c05"]
+    assert loaded.manifest.preprocess.columns == list(SCHEMA.names)
+    assert scores.flagged[::2].all()
+    assert (scores.share[changed].argmax(axis=1) == place).all()
+    assert (scores.expected[:, place] == 7).all()
+    assert scores.observed[changed, place].tolist() == values[::2, 5].tolist()
 
 
 def test_importing_the_room_loads_no_torch():

@@ -33,12 +33,21 @@ def test_train_says_what_it_did_and_where(tmp_path, rows):
     for text in (
         "epoch 1 of at most 2: loss ",
         "rows: 400 read, 288 learnt from, 32 told when to stop, 80 calibrated",
-        f"columns: {len(made.SCHEMA.names) - 2} of {len(made.SCHEMA.names)}",
-        f"constant, so left out: {', '.join(made.SCHEMA.names[-2:])}",
+        f"columns: {len(made.SCHEMA.names)} of {len(made.SCHEMA.names)}",
+        f"constant, so watched for any other value: {', '.join(made.SCHEMA.names[-2:])}",
         "flagged rows an hour expected, budget 60",
         f"bundle: {tmp_path / 'office'}",
     ):
         assert text in result.stderr
+
+
+def test_train_says_which_constants_it_left_out(tmp_path, rows):
+    """Where they are not to be watched."""
+    result = trained(tmp_path, rows, "--budget", "60", "--set", "constants=drop")
+
+    assert result.exit_code == 0
+    assert f"columns: {len(made.SCHEMA.names) - 2} of {len(made.SCHEMA.names)}" in result.stderr
+    assert f"constant, so left out: {', '.join(made.SCHEMA.names[-2:])}" in result.stderr
 
 
 def test_quiet_says_only_what_matters(tmp_path, rows):

@@ -50,7 +50,7 @@ def test_two_trainings_give_the_same_bytes(order, tmp_path, detector):
 
 
 def test_the_record_says_what_was_done(order):
-    """Inputs by content, rows, columns left out and why, seed, time, versions."""
+    """Inputs by content, rows, columns watched or left out and why, seed, time, versions."""
     manifest = train(replace(order, drop=[made.SCHEMA.names[0]], seed=7))
     written = json.loads((order.output / "bundle.json").read_text())
 
@@ -58,7 +58,7 @@ def test_the_record_says_what_was_done(order):
     assert manifest.name == "office"
     assert manifest.preprocess.constant == list(made.SCHEMA.names[-2:])
     assert manifest.preprocess.dropped == [made.SCHEMA.names[0]]
-    assert manifest.preprocess.columns == list(made.SCHEMA.names[1:-2])
+    assert manifest.preprocess.columns == list(made.SCHEMA.names[1:])
     training = manifest.training
     assert [(part.name, part.used_for) for part in training.inputs] == [
         ("rows.parquet", "training")
@@ -68,6 +68,30 @@ def test_the_record_says_what_was_done(order):
     assert set(training.versions) == {"tapwatch", "torch", "numpy"}
     assert manifest.quality.floor is None
     assert manifest.detector.parameters["epochs"] == 2
+
+
+def test_constants_may_be_dropped(order):
+    """They are named all the same, and are not among what the operator dropped."""
+    settings = {"epochs": "1", "constants": "drop"}
+    manifest = train(replace(order, drop=[made.SCHEMA.names[0]], settings=settings))
+
+    assert manifest.preprocess.constant == list(made.SCHEMA.names[-2:])
+    assert manifest.preprocess.columns == list(made.SCHEMA.names[1:-2])
+    assert manifest.preprocess.dropped == [made.SCHEMA.names[0]]
+
+
+def test_a_column_that_never_varied_is_an_alarm_when_it_does(order):
+    """It is 1 in all training rows; 2 makes the error jump by the clip in that column."""
+    train(order)
+    bundle = load_bundle(order.output, SCHEMAS)
+    benign = made.values(400)[320:]
+    strange = benign.copy()
+    strange[:, -1] = 2
+    rows = [bundle.preprocess.apply(part.astype(np.float32))[:, -1] for part in (benign, strange)]
+
+    assert (rows[0] == 0).all()
+    assert (rows[1] == 5).all()
+    assert (errors_of(bundle, strange) > errors_of(bundle, benign)).mean() > 0.95
 
 
 def test_the_last_fifth_in_time_calibrates(order):
@@ -149,6 +173,9 @@ def test_settings_reach_the_bundle(order):
         ({"settings": {"epoch": "3"}}, "--set epoch = '3': want one of the keys scaling"),
         ({"settings": {"epochs": "0"}}, "--set epochs = '0': want greater than or equal to 1"),
         ({"settings": {"clip": "wide"}}, "--set clip = 'wide': want"),
+        ({"settings": {"constants": "keep"}}, "--set constants = 'keep': want 'watch' or 'drop'"),
+        ({"settings": {"balance": "2"}}, "--set balance = '2': want less than or equal to 1"),
+        ({"settings": {"moment": "0.5"}}, "--set moment = '0.5': want greater than or equal to 1"),
         ({"columns": ["flow_duratoin"]}, "near it: flow_duration"),
         ({"drop": ["nope"]}, "--drop = 'nope': want columns of view flow"),
         ({"columns": ["flow_duration"], "drop": ["flow_duration"]}, "at least one column left"),
