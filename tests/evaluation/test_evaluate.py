@@ -116,7 +116,7 @@ def lab(tmp_path_factory):
         f"2,silence,{scan[0]},{scan[1]},10.9.9.9,*,*,*,never on the wire\n"
     )
     arguments = ["train", folder / "train.pcap", "--view", "flow", "--detector", "ae"]
-    arguments += ["-o", folder / "bundle", "--quiet"]
+    arguments += ["-o", folder / "bundle", "--quiet", "--set", "epochs=8"]
     done = CliRunner().invoke(main, [*map(str, arguments)])
     assert done.exit_code == 0, done.output
     return folder
