@@ -4,7 +4,8 @@ TapwatchError            a fault of ours, or of the machine   exit code 1
   ├── ConfigError        the operator wrote something we cannot obey   exit code 2
   ├── CaptureError       the tap or the file cannot be read   exit code 3
   ├── ArtifactError      the saved model does not fit this build   exit code 4
-  └── SinkError          what we found could not be written   exit code 1
+  ├── SinkError          what we found could not be written   exit code 1
+  └── Stopped            asked to end while waiting for input   exit code 130
 
 A malformed *packet* is not an exception: it is a row with a DecodeStatus, and a counter.
 """
@@ -36,6 +37,12 @@ class ArtifactError(TapwatchError):
     """A bundle that is damaged, or was made for another schema."""
 
     exit_code = 4
+
+
+class Stopped(TapwatchError):
+    """Somebody asked us to end while we waited for a pipe; a run that has begun ends in order."""
+
+    exit_code = 130
 
 
 class SinkError(TapwatchError):

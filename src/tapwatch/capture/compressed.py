@@ -9,16 +9,18 @@ import os
 import select
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from tapwatch.capture import layout as at
-from tapwatch.capture.source import Damage
+from tapwatch.capture.source import Damage, never
+from tapwatch.errors import Stopped
 
 PIECE_BYTES: Final = 1 << 18
 _INPUT_BYTES: Final = 1 << 16
 #: gzip and xz give nothing of a call in which they find damage: short calls lose little.
 _CALL_BYTES: Final = 1 << 14
+_NAP_S: Final = 0.2
 # Memory that the unpackers may take: `xz -9` wants 65 MiB, `zstd --ultra -22` a window of 128 MiB.
 _DICTIONARY_BYTES: Final = 160 << 20
 _ZSTD_WINDOW_BYTES: Final = 128 << 20
@@ -34,13 +36,16 @@ class Unpacked:
     ----------
     fd : int
         Open for reading, at its first byte. Closed by `close`, unless it is a standard stream.
+    stopped : callable
+        Asked now and then while a pipe is silent; True raises Stopped.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, stopped: Callable[[], bool] = never) -> None:
         self.kind = "plain"
         self.damage: tuple[Damage, str] | None = None
         self.consumed_bytes = 0
         self._fd = fd
+        self._stopped = stopped
         self._head = b""
         self._can_pause = not stat.S_ISREG(os.fstat(fd).st_mode)
 
@@ -78,9 +83,16 @@ class Unpacked:
         if self._head:
             some, self._head = self._head[:n_bytes], self._head[n_bytes:]
             return some
+        self._wait()
         some = os.read(self._fd, n_bytes)
         self.consumed_bytes += len(some)
         return some
+
+    def _wait(self) -> None:
+        # A read of a silent pipe goes on after a signal; so the wait for it has to look up.
+        while self._can_pause and not select.select([self._fd], [], [], _NAP_S)[0]:
+            if self._stopped():
+                raise Stopped("stopped while waiting for input")
 
     def _exactly(self, n_bytes: int, *, short: bool = False) -> bytes:
         """Exactly n_bytes, or EOFError; with `short`, what there is before the end."""

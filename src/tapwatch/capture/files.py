@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ from tapwatch.capture import layout as at
 from tapwatch.capture.delivery import Delivery, InterfaceTable, read_only
 from tapwatch.capture.kernel import gather
 from tapwatch.capture.reader import STDIN, CaptureFile, NotACapture
-from tapwatch.capture.source import CaptureCounts, Damage, tallies_of
-from tapwatch.errors import CaptureError
+from tapwatch.capture.source import CaptureCounts, Damage, never, tallies_of
+from tapwatch.errors import CaptureError, Stopped
 from tapwatch.tables import FRAME, FrameBatch, Tally
 
 _BLOCK_BYTES: Final = 4 << 20  # of one stream...
@@ -98,6 +98,8 @@ class FileSource:
         Files, directories (all captures in them, not in theirs), "-" for standard input.
     batch_frames : int
         Most frames in a batch.
+    stopped : callable
+        Asked while a pipe is silent; True ends the source as if the pipe had.
 
     Raises
     ------
@@ -107,7 +109,14 @@ class FileSource:
 
     lossless = True
 
-    def __init__(self, paths: Sequence[str], *, batch_frames: int = 8192) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        batch_frames: int = 8192,
+        stopped: Callable[[], bool] = never,
+    ) -> None:
+        self._stopped = stopped
         self.counts = CaptureCounts()
         self._batch_frames = batch_frames
         self._interfaces = InterfaceTable()
@@ -131,7 +140,13 @@ class FileSource:
         return self._interfaces.names
 
     def read(self) -> FrameBatch | None:
-        """Hand over the next frames in canonical order; None at the end."""
+        """Hand over the next frames in canonical order; None at the end, or when stopped."""
+        try:
+            return self._next()
+        except Stopped:
+            return None
+
+    def _next(self) -> FrameBatch | None:
         while True:
             self._refill()
             if not self._runs:
@@ -167,7 +182,7 @@ class FileSource:
         """Look at the first frame of each file; the earliest comes last, to be popped."""
         if len(files) == 1 and not files[0][1]:
             path = files[0][0]
-            return [_Waiting(0, path, CaptureFile(path, self._interfaces, self._block_bytes), None)]
+            return [_Waiting(0, path, self._open(path, self._interfaces, self._block_bytes), None)]
         waiting = []
         try:
             for path, is_optional in files:
@@ -192,7 +207,7 @@ class FileSource:
         can_reopen = _is_regular(path)
         # A file that is only looked at describes its interfaces to nobody and buffers little.
         table = InterfaceTable() if can_reopen else self._interfaces
-        file = CaptureFile(path, table, _BLOCK_MIN_BYTES if can_reopen else self._block_bytes)
+        file = self._open(path, table, _BLOCK_MIN_BYTES if can_reopen else self._block_bytes)
         piece = file.read(1 if can_reopen else self._batch_frames)
         first_ts_ns = int(piece[1][0]["ts_ns"]) if piece else at.INT64_MAX
         if can_reopen:
@@ -204,7 +219,7 @@ class FileSource:
         entry = self._waiting.pop()
         self._opened += 1
         try:
-            file = entry.file or CaptureFile(entry.path, self._interfaces, self._block_bytes)
+            file = entry.file or self._open(entry.path, self._interfaces, self._block_bytes)
         except CaptureError as error:
             # It was there when the source was opened: what came before stays good.
             self._note(Damage.UNREADABLE, str(error))
@@ -212,6 +227,9 @@ class FileSource:
         run = _Run(self._opened, file)
         run.fill(entry.piece)
         self._runs.append(run)
+
+    def _open(self, path: str, table: InterfaceTable, block_bytes: int) -> CaptureFile:
+        return CaptureFile(path, table, block_bytes, self._stopped)
 
     def _note(self, reason: Damage, text: str) -> None:
         self.counts.damaged_files[reason] += 1
@@ -314,7 +332,9 @@ def _size_of(paths: Sequence[str]) -> int:
     return sum(os.stat(path).st_size for path in paths if os.path.exists(path))
 
 
-def open_captures(paths: Sequence[str], *, batch_frames: int = 8192) -> FileSource:
+def open_captures(
+    paths: Sequence[str], *, batch_frames: int = 8192, stopped: Callable[[], bool] = never
+) -> FileSource:
     """Open capture files as one source, recognised by their first bytes and not by their names.
 
     Parameters
@@ -323,6 +343,8 @@ def open_captures(paths: Sequence[str], *, batch_frames: int = 8192) -> FileSour
         Files, directories (all captures in them), "-" for standard input.
     batch_frames : int
         Most frames in a batch.
+    stopped : callable
+        Asked while a pipe is silent; True ends the source as if the pipe had.
 
     Returns
     -------
@@ -334,4 +356,5 @@ def open_captures(paths: Sequence[str], *, batch_frames: int = 8192) -> FileSour
     CaptureError
         One of them cannot be read or is not a capture: the message says what was found.
     """
-    return FileSource([os.fspath(path) for path in paths], batch_frames=batch_frames)
+    names = [os.fspath(path) for path in paths]
+    return FileSource(names, batch_frames=batch_frames, stopped=stopped)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from tapwatch.capture.compressed import is_packed
 from tapwatch.capture.delivery import InterfaceTable
 from tapwatch.capture.headers import interface_row, read_interface, read_pcap_header, read_section
 from tapwatch.capture.kernel import walk
-from tapwatch.capture.source import Damage
+from tapwatch.capture.source import Damage, never
 from tapwatch.capture.windows import MappedWindow, StreamWindow, Window
 from tapwatch.errors import CaptureError
 from tapwatch.tables import FRAME
@@ -29,7 +30,7 @@ class NotACapture(CaptureError):
         self.is_damaged = is_damaged
 
 
-def open_window(path: str, block_bytes: int) -> Window:
+def open_window(path: str, block_bytes: int, stopped: Callable[[], bool] = never) -> Window:
     """Open a path, or standard input, in the way that suits what it is.
 
     Raises
@@ -56,7 +57,7 @@ def open_window(path: str, block_bytes: int) -> Window:
         except NotACapture:
             os.close(fd)
             raise
-    return StreamWindow(fd, block_bytes)
+    return StreamWindow(fd, block_bytes, stopped)
 
 
 class CaptureFile:
@@ -70,6 +71,8 @@ class CaptureFile:
         Of the source that the file belongs to.
     block_bytes : int
         Buffer for what cannot be mapped.
+    stopped : callable
+        Asked while a pipe is silent; True raises Stopped.
 
     Raises
     ------
@@ -79,7 +82,13 @@ class CaptureFile:
         It cannot be opened.
     """
 
-    def __init__(self, path: str, table: InterfaceTable, block_bytes: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        table: InterfaceTable,
+        block_bytes: int,
+        stopped: Callable[[], bool] = never,
+    ) -> None:
         self.path = path
         #: What kept the file from being read to its end, and where; None until that is seen.
         self.damage: tuple[Damage, str] | None = None
@@ -88,7 +97,7 @@ class CaptureFile:
         self._state["clock_ns"] = at.INT64_MIN
         self._interfaces = np.zeros(0, at.INTERFACE)
         self._is_done = False
-        self._window = open_window(path, block_bytes)
+        self._window = open_window(path, block_bytes, stopped)
         try:
             self._read_header()
         except CaptureError:

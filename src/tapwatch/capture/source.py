@@ -37,6 +37,11 @@ class CaptureCounts:
         return sum(self.damaged_files.values())
 
 
+def never() -> bool:
+    """Nobody asks us to stop."""
+    return False
+
+
 class Source(Protocol):
     """Where frames come from: the one thing in which live and replay differ."""
 

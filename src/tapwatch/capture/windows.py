@@ -6,7 +6,7 @@ buffer after another, each beginning with what the last one could not finish.
 
 import errno
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tapwatch.capture.compressed import Unpacked
 from tapwatch.capture.delivery import read_only
-from tapwatch.capture.source import Damage
+from tapwatch.capture.source import Damage, never
 
 #: Pages are asked for ahead of the walk, in steps that grow: a look at a file reads little of it.
 _MAPPED_FIRST_BYTES: Final = 1 << 16
@@ -132,9 +132,9 @@ class StreamWindow:
 
     in_place = False
 
-    def __init__(self, fd: int, block_bytes: int) -> None:
+    def __init__(self, fd: int, block_bytes: int, stopped: Callable[[], bool] = never) -> None:
         self._block_bytes = block_bytes
-        self._unpacked = Unpacked(fd)
+        self._unpacked = Unpacked(fd, stopped)
         self._pieces: Iterator[bytes] = iter(self._unpacked)
         self._rest = memoryview(b"")  # of a piece that did not fit
         self.data = read_only(np.zeros(0, np.uint8))

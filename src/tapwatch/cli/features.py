@@ -69,7 +69,10 @@ def command(
     from tapwatch.flows import describe
     from tapwatch.pipeline import Corridor, extract
 
-    source = open_captures(captures, batch_frames=config.capture.batch_frames)
+    stopped = StopSignal()
+    frames = config.capture.batch_frames
+    with stopped:
+        source = open_captures(captures, batch_frames=frames, stopped=stopped)
     corridor = Corridor(config, [view], dtype=np.float64, workers=workers)
     writer = TableWriter(
         output,
@@ -79,7 +82,7 @@ def command(
         longest_silence_s=_longest_silence_s(config.flows),
     )
     try:
-        with StopSignal() as stopped, progress(source, quiet=quiet) as step, writer:
+        with stopped, progress(source, quiet=quiet) as step, writer:
             for batch, _ in extract(source, corridor, view, stopped):
                 writer.write(batch)
                 step()

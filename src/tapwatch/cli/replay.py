@@ -128,20 +128,23 @@ def command(
     if output is not None and summary_file is not None and Path(output) == summary_file:
         raise ConfigError("--summary", str(summary_file), "another file than --output")
     scorers = load_scorers(bundles, config)
-    source = open_captures(captures, batch_frames=config.capture.batch_frames)
-    worst, file = _Worst(), open_sink(output) if output else None
-    with StopSignal() as stopped, progress(source, quiet=quiet) as step:
-        summary = monitor(
-            source if speed is None else paced(source, speed, stopped),
-            scorers,
-            [worst, *([file] if file else [])],
-            config,
-            stopped=stopped,
-            workers=workers,
-            window=Window(listen, linger, say) if listen else None,
-            on_batch=step,
-            on_summary=lambda made: _write_summary(made, summary_file),
-        )
+    with StopSignal() as stopped:
+        frames = config.capture.batch_frames
+        source = open_captures(captures, batch_frames=frames, stopped=stopped)
+        # Only now: a capture that cannot be read does not cost an earlier alerts file.
+        worst, file = _Worst(), open_sink(output) if output else None
+        with progress(source, quiet=quiet) as step:
+            summary = monitor(
+                source if speed is None else paced(source, speed, stopped),
+                scorers,
+                [worst, *([file] if file else [])],
+                config,
+                stopped=stopped,
+                workers=workers,
+                window=Window(listen, linger, say) if listen else None,
+                on_batch=step,
+                on_summary=lambda made: _write_summary(made, summary_file),
+            )
         source.close()
     _report(summary, worst.alerts, source.problems, quiet)
     if file:
