@@ -110,18 +110,26 @@ def metrics_page() -> Iterator[str]:
     yield "# Metrics\n"
     yield "Served on `/metrics` in the Prometheus text format and as OpenMetrics, with the metrics"
     yield "of the process (`process_*`) and of Python's garbage collector (`python_gc_*`). Label"
-    yield "values come from fixed lists and from the names of bundles, interfaces and columns, never"
-    yield "from the traffic: the number of series does not grow with it.\n"
+    yield "values come from fixed lists and from the names of bundles, interfaces and columns,"
+    yield "never from the traffic: the number of series does not grow with it.\n"
     yield "| metric | type | labels | meaning |\n|---|---|---|---|"
     for tally in sorted(collector.snapshot.families, key=lambda t: t.name):
         labels = ", ".join(f"`{label}`" for label in tally.labels)
         yield f"| `{PREFIX}{tally.name}` | {tally.kind} | {labels} | {tally.help} |"
 
 
+def features_page() -> Iterator[str]:
+    """Every column of every view."""
+    from tapwatch.features.reference import page
+
+    yield page().removeprefix(MADE).lstrip()
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "config.md": config_page,
     "cli.md": cli_page,
     "metrics.md": metrics_page,
+    "features.md": features_page,
 }
 
 

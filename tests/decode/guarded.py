@@ -11,11 +11,11 @@ import sys
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.decode.made import BAD, GOOD, batch
 
 from tapwatch.decode import Decoder
 from tapwatch.decode.words import be8
 from tapwatch.tables import FrameBatch
+from tests.decode.made import BAD, GOOD, batch
 
 ALL = [*GOOD.values(), *BAD.values()]
 FRAMES = [

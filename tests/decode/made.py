@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.decode import naive
 
 from tapwatch.decode import Decoder, DecodeStatus
 from tapwatch.tables import FRAME, FrameBatch
+from tests.decode import naive
 
 MACS = bytes.fromhex("02 a1 a2 a3 a4 a5  02 b1 b2 b3 b4 b5")
 PAYLOAD = bytes(range(0xC0, 0xCD))

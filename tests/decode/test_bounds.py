@@ -8,6 +8,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.decode import guarded
 from tests.decode.made import BAD, GOOD, Frame, decoded
 from tests.shared_data import ROOT

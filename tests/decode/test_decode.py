@@ -4,6 +4,11 @@ import ipaddress
 
 import numpy as np
 import pytest
+
+from tapwatch.decode import Decoder, DecodeStatus
+from tapwatch.decode.kernel import decode_rows
+from tapwatch.errors import TapwatchError
+from tapwatch.tables import FRAME, PACKET, FrameBatch
 from tests.decode.made import (
     BAD,
     DST6,
@@ -21,11 +26,6 @@ from tests.decode.made import (
     tcp,
     udp,
 )
-
-from tapwatch.decode import Decoder, DecodeStatus
-from tapwatch.decode.kernel import decode_rows
-from tapwatch.errors import TapwatchError
-from tapwatch.tables import FRAME, PACKET, FrameBatch
 
 pytestmark = pytest.mark.kernel
 

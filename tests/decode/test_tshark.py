@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.shared_data import shared_data, shared_oracle
 
 from tapwatch.capture import open_captures
 from tapwatch.decode import Decoder, DecodeStatus
 from tapwatch.errors import CaptureError
+from tests.shared_data import shared_data, shared_oracle
 
 Row = dict[str, Any]
 

@@ -6,6 +6,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tapwatch.decode import Decoder
+from tapwatch.tables import PACKET
 from tests.decode import naive
 from tests.decode.made import (
     BAD,
@@ -27,9 +30,6 @@ from tests.decode.made import (
     tcp,
     udp,
 )
-
-from tapwatch.decode import Decoder
-from tapwatch.tables import PACKET
 
 pytestmark = pytest.mark.kernel
 
