@@ -4,8 +4,11 @@ Importing the package sets NUMBA_CACHE_DIR, before anything can import numba, to
 named by what the compiled kernels depend on; see `_kernel_cache`.
 """
 
+import atexit
 import hashlib
 import os
+import shutil
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,9 +27,26 @@ def _kernel_cache() -> str:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     digest.update(version("numba").encode() + os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
-    base = os.environ.get("CACHE_DIRECTORY") or os.environ.get("XDG_CACHE_HOME")
-    root = Path(base) if base else Path.home() / ".cache"
-    return str(root / "tapwatch" / digest.hexdigest()[:16])
+    key = digest.hexdigest()[:16]
+    for name, below in (("CACHE_DIRECTORY", ""), ("XDG_CACHE_HOME", ""), ("HOME", ".cache")):
+        if base := os.environ.get(name):
+            folder = Path(base) / below / "tapwatch" / key
+            if _is_writable(folder):
+                return str(folder)
+    # Numba would fall back to folders that are not named by the sources, or fail. A folder for this
+    # run alone costs a compilation; that is better than yesterday's kernels.
+    scratch = tempfile.mkdtemp(prefix="tapwatch-kernels-")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    return scratch
 
 
-os.environ.setdefault("NUMBA_CACHE_DIR", _kernel_cache())
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    os.environ["NUMBA_CACHE_DIR"] = _kernel_cache()

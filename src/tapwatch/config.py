@@ -5,7 +5,7 @@ Every knob carries its unit in its name, its default with the reason, and its li
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,7 +15,7 @@ from tapwatch.errors import ConfigError
 class Section(BaseModel):
     """A table of the file; a key that it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class CaptureConfig(Section):
@@ -28,15 +28,15 @@ class CaptureConfig(Section):
 class FlowConfig(Section):
     """[flows]: when a flow ends, and how many are held at once."""
 
-    idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    idle_timeout_s: Annotated[float, Field(ge=0.001, le=3600)] = 60.0
     """Silence that ends a TCP flow, or one of a protocol not named below."""
-    udp_idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    udp_idle_timeout_s: Annotated[float, Field(ge=0.001, le=3600)] = 30.0
     """Silence that ends a UDP flow; Suricata's order of magnitude."""
-    icmp_idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    icmp_idle_timeout_s: Annotated[float, Field(ge=0.001, le=3600)] = 10.0
     """Silence that ends an ICMP or ICMPv6 flow."""
-    active_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
+    active_timeout_s: Annotated[float, Field(ge=0.001, le=86_400)] = 120.0
     """A flow that is never silent is cut and reported this often; 120 s is CICFlowMeter's cut."""
-    linger_s: Annotated[float, Field(gt=0, le=600)] = 5.0
+    linger_s: Annotated[float, Field(ge=0.001, le=600)] = 5.0
     """Silence after FIN or RST that ends the flow: late ACKs belong to it (Zeek's close delay)."""
     capacity: Annotated[int, Field(ge=1024, le=1 << 24)] = 262_144
     """Flows held in the process, an equal part in each of 64 buckets; the oldest is evicted."""
@@ -47,14 +47,17 @@ class FlowConfig(Section):
 
     @model_validator(mode="after")
     def _cut_after_silence(self) -> Self:
+        errors = []
         for key in ("idle_timeout_s", "udp_idle_timeout_s", "icmp_idle_timeout_s", "linger_s"):
             silence = getattr(self, key)
             if self.active_timeout_s <= silence:
-                raise ValueError(
+                errors.append(
                     f"flows.active_timeout_s = {self.active_timeout_s}: want more than "
                     f"flows.{key}, which is {silence} "
                     "(else every flow is cut before silence can end it)"
                 )
+        if errors:
+            raise ValueError("\n".join(errors))
         return self
 
 
@@ -77,10 +80,8 @@ class AlertsConfig(Section):
 
 
 class TelemetryConfig(Section):
-    """[telemetry]: where metrics are served."""
+    """[telemetry]: how metrics are served."""
 
-    listen: str = "127.0.0.1:9477"
-    """ADDRESS:PORT of the metrics server; loopback unless you put a proxy in front."""
     request_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """A client that is silent for this long is hung up on."""
     max_connections: Annotated[int, Field(ge=1, le=1024)] = 32
@@ -95,8 +96,6 @@ class Config(Section):
     detect: DetectConfig = DetectConfig()
     alerts: AlertsConfig = AlertsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """What is said on stderr."""
 
 
 class ConfigFileError(ConfigError):
@@ -125,15 +124,22 @@ def load_config(path: Path) -> Config:
     try:
         return Config.model_validate(document)
     except ValidationError as error:
-        raise ConfigFileError([f"{path}: {_line(e)}" for e in error.errors()]) from error
+        lines = [line for e in error.errors() for line in _lines(e)]
+        raise ConfigFileError([f"{path}: {line}" for line in lines]) from error
+
+
+def _lines(error: Any) -> list[str]:
+    # A validator of ours that compares two knobs has written whole lines itself.
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"]).splitlines()
+    return [_line(error)]
 
 
 def _line(error: Any) -> str:
-    # A validator of ours that compares two knobs has written the whole line itself.
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{key}: want a key of the reference page (no such key)"
+    if error["type"] == "model_type":
+        return f"{key} = {error['input']!r}: want a table, [{key}]"
     want = error["msg"].removeprefix("Input should be ")
     return f"{key} = {error['input']!r}: want {want}"

@@ -153,11 +153,12 @@ def monitor(
 
 def _summary(house: House, watch: Stopwatch) -> dict[str, Any]:
     wall_s, packets = watch.wall_s, house.source.counts.packets
+    first_ns, last_ns = house.span_ns or (0, 0)
     summary = house.summary()
     summary["seconds"] = {
         "wall": round(wall_s, 3),
         "cpu": round(watch.cpu_s, 3),
-        "captured": round((house.last_ns - house.first_ns) / 1e9, 9),
+        "captured": round((last_ns - first_ns) / 1e9, 9),
         "busy": {stage: round(seconds, 3) for stage, seconds in watch.busy_s.items()},
     }
     summary["packets_per_second"] = round(packets / wall_s, 1) if wall_s > 0 else 0.0

@@ -144,8 +144,7 @@ class House:
         self.policy = Policy(config.alerts, {(s.view, s.detector) for s in scorers})
         self.corridor = Corridor(config, views, workers=workers, watch=watch)
         self.counts = {view: ViewCounts() for view in views}
-        self.first_ns = 0
-        self.last_ns = 0
+        self.span_ns: tuple[int, int] | None = None  # earliest and latest time stamp
         self._held: dict[str, list[FeatureBatch]] = {view: [] for view in views}
         self._max_rows = config.detect.max_rows
         self._watch = watch
@@ -153,8 +152,9 @@ class House:
     def carry(self, frames: FrameBatch) -> None:
         """Take one batch through all rooms; score when a micro-batch is full or on flush."""
         if len(frames):
-            self.first_ns = self.first_ns or int(frames.frames["ts_ns"][0])
-            self.last_ns = max(self.last_ns, frames.until_ns)
+            ts_ns = frames.frames["ts_ns"]
+            first, last = self.span_ns or (int(ts_ns[0]), int(ts_ns[0]))
+            self.span_ns = min(first, int(ts_ns.min())), max(last, int(ts_ns.max()))
         self._hold(self.corridor.carry(frames))
         if frames.flush or any(
             sum(map(len, held)) >= self._max_rows for held in self._held.values()

@@ -1,8 +1,10 @@
 """What goes wrong, what the user reads then, and that the ledger balances all the same."""
 
 import json
+import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -164,3 +166,93 @@ def test_unknown_words_on_the_command_line_are_usage_errors(tmp_path):
 
     assert "flow" in _said(view)
     assert ".parquet" in _said(ending)
+
+
+def test_an_output_that_is_an_input_is_refused(tmp_path):
+    """Exit 2, and the capture is what it was; links and --summary included."""
+    capture, link = tmp_path / "c.csv", tmp_path / "link.csv"
+    capture.write_bytes(plain(ATTACKS)[:100_000])
+    link.symlink_to(capture)
+    before = capture.read_bytes()
+    ways = [
+        ["replay", capture, *ONE_BUNDLE, "-o", capture],
+        ["replay", capture, *ONE_BUNDLE, "-o", link],
+        ["replay", capture, *ONE_BUNDLE, "--summary", capture],
+        ["replay", tmp_path, *ONE_BUNDLE, "-o", capture],
+        ["features", capture, "--view", "flow", "-o", link],
+    ]
+
+    for way in ways:
+        assert str(capture) in _said(tapwatch(*way, code=2))
+
+    assert capture.read_bytes() == before
+
+
+def test_outputs_that_cannot_be_are_refused_before_the_work(tmp_path):
+    """A directory, a missing folder, one file for two outputs: exit 2."""
+    both = tmp_path / "both.json"
+    ways = [
+        ["-o", tmp_path],
+        ["--summary", tmp_path],
+        ["-o", tmp_path / "no" / "alerts.jsonl"],
+        ["-o", both, "--summary", tmp_path / "." / "both.json"],
+    ]
+
+    for way in ways:
+        assert "want" in _said(tapwatch("replay", ATTACKS, *ONE_BUNDLE, *way, code=2))
+
+
+def test_a_run_that_cannot_start_leaves_the_old_alerts(tmp_path):
+    """An address in use ends the run before the alerts file is emptied."""
+    old = tmp_path / "alerts.jsonl"
+    old.write_text("yesterday\n")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+
+        said = _said(
+            tapwatch("replay", ATTACKS, *ONE_BUNDLE, "-o", old, "--listen", address, code=2)
+        )
+
+    assert address in said
+    assert old.read_text() == "yesterday\n"
+
+
+@pytest.mark.parametrize("address", ["a..b:80", "127.0.0.1:" + "9" * 5000, "nowhere", "[::1:80"])
+def test_a_listen_address_that_is_none_is_a_usage_error(address):
+    """Exit 2 and a message, whatever was written."""
+    assert "--listen" in _said(
+        tapwatch("replay", ATTACKS, *ONE_BUNDLE, "--listen", address, code=2)
+    )
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "nan", "1e300", "fast"])
+def test_a_speed_that_is_none_is_a_usage_error(speed):
+    """Exit 2, with what is wanted."""
+    said = _said(tapwatch("replay", ATTACKS, *ONE_BUNDLE, f"--speed={speed}", code=2))
+
+    assert "want max, or 1e-6 to 1e6" in said
+
+
+def test_kernels_are_compiled_where_nothing_can_be_written(tiny_capture, tmp_path):
+    """Without a folder for the cache the run works, and leaves nothing of its scratch folder."""
+    environment = os.environ | {"HOME": "/proc/none", "TMPDIR": str(tmp_path)}
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "CACHE_DIRECTORY"):
+        environment.pop(name, None)
+    out = tmp_path / "rows.csv"
+
+    tapwatch("features", tiny_capture, "--view", "flow", "-o", out, "--quiet", env=environment)
+
+    assert out.read_text().count("\n") == 2
+    assert list(tmp_path.glob("tapwatch-kernels-*")) == []
+
+
+def test_a_time_stamp_that_stops_the_clock_is_told(tmp_path):
+    """One frame far in the future makes all later ones late: the run says so."""
+    raw = bytearray(plain(ATTACKS)[:400_000])
+    raw[24:28] = b"\xff\xff\xff\xff"
+    capture = tmp_path / "future.pcap"
+    capture.write_bytes(raw)
+
+    assert "a time stamp that lies far ahead" in _said(tapwatch("replay", capture, *ONE_BUNDLE))

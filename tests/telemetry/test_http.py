@@ -244,7 +244,7 @@ def test_an_address_in_use_is_named():
 )  # fmt: skip
 def test_a_bad_address_is_refused(listen):
     """The message has the key and the value."""
-    with pytest.raises(ConfigError, match=r"telemetry\.listen = "):
+    with pytest.raises(ConfigError, match=r"--listen = "):
         serve(listen, TallyCollector([]))
 
 

@@ -5,6 +5,7 @@ at the next flush; what finds no room there is lost, and counted. At the end a s
 raises if anything was lost, a tolerant one (the daemon) leaves it at the counters.
 """
 
+import contextlib
 import errno
 import os
 import select
@@ -85,6 +86,7 @@ class LineSink:
         self._lost = dict.fromkeys(Lost, 0)
         self._last_success_s = 0.0
         self._reader_gone = False
+        self._is_emptied = append
         self._fd = -1
         self._open()
 
@@ -150,6 +152,7 @@ class LineSink:
         if self._fd < 0:
             return
         self.flush()
+        self._empty_once()
         if self._error is not None:
             self._cut_half_line()
             self._shed(0, Lost.of(self._error))
@@ -206,13 +209,16 @@ class LineSink:
         try:
             self._fd = self._open_path()
         except OSError as error:
-            raise SinkError(f"{self._path}: cannot be opened: {error.strerror}") from error
+            name = self._path or "standard output"
+            raise SinkError(f"{name}: cannot be opened: {error.strerror}") from error
 
     def _open_path(self) -> int:
         if self._path is None:
+            if sys.stdout is None:
+                raise OSError(errno.EBADF, "it is closed")
             sys.stdout.flush()  # what Python holds goes first
             return sys.stdout.fileno()
-        how = os.O_APPEND if self._append else os.O_TRUNC
+        how = os.O_APPEND if self._append else 0
         return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o666)
 
     def _moved_away(self) -> bool:
@@ -232,6 +238,7 @@ class LineSink:
 
     def _write_some(self) -> None:
         """Hand one piece to the kernel and drop from the queue what it took."""
+        self._empty_once()
         lines = [self._queue[i] for i in range(min(len(self._queue), _MAX_TOGETHER))]
         try:
             n = self._head_written + os.write(self._fd, b"".join(lines)[self._head_written :])
@@ -248,6 +255,13 @@ class LineSink:
             self._queue.popleft()
             self._written += 1
         self._head_written = n
+
+    def _empty_once(self) -> None:
+        # As late as can be: a run that cannot start leaves the alerts of the last one.
+        if not self._is_emptied and self._path is not None and not self._reader_gone:
+            with contextlib.suppress(OSError):  # a pipe or a device
+                os.ftruncate(self._fd, 0)
+        self._is_emptied = True
 
     def _cut_half_line(self) -> None:
         """Take back what is in the file of the first queued line, where the file allows it."""

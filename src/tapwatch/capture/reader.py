@@ -40,9 +40,9 @@ def open_window(path: str, block_bytes: int, stopped: Callable[[], bool] = never
     """
     try:
         fd = 0 if path == STDIN else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        status = os.fstat(fd)
     except OSError as error:
         raise CaptureError(f"{path}: cannot be opened ({error.strerror}): {_WANTED}") from error
-    status = os.fstat(fd)
     if fd > 2 and stat.S_ISREG(status.st_mode):
         try:
             if status.st_size == 0:

@@ -48,15 +48,27 @@ class LazyGroup(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; every error that we raise on purpose becomes its message and its exit code."""
         try:
-            return super().main(*args, **kwargs)
+            # Not standalone: click would make an interrupt and a closed pipe exit code 1.
+            sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}) or 0)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            sys.exit(130)
         except TapwatchError as error:
             for line in str(error).splitlines():
-                click.echo(f"tapwatch: {line}", err=True)
+                say(line)
             sys.exit(error.exit_code)
         except BrokenPipeError:
             # Whoever read our standard output has had enough (`| head`): that is no fault.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
+
+
+def say(text: str) -> None:
+    """Say a line on stderr; what a terminal might obey (in a file's name, say) is written out."""
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    click.echo(f"tapwatch: {plain}", err=True)
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tapwatch.cli import say
+from tapwatch.cli.outputs import check_outputs
+
 if TYPE_CHECKING:
     from tapwatch.config import FlowConfig
     from tapwatch.features.table import TableWriter
@@ -60,6 +63,7 @@ def command(
     from tapwatch.features.table import TableWriter, format_of
 
     format_of(output)
+    check_outputs(captures, {"--output": output})
 
     import numpy as np
 
@@ -105,7 +109,7 @@ def _longest_silence_s(flows: "FlowConfig") -> float:
 
 def _report(writer: "TableWriter", problems: list[str], output: str, quiet: bool) -> None:
     for problem in problems:
-        click.echo(f"tapwatch: warning: {problem}", err=True)
+        say(f"warning: {problem}")
     if writer.n_out_of_order:
         click.echo(
             f"tapwatch: warning: {writer.n_out_of_order:,} of {writer.n_rows:,} rows came too late "

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tapwatch.cli import say
+from tapwatch.cli.outputs import check_outputs
 from tapwatch.config import Config, load_config
-from tapwatch.errors import CaptureError, ConfigError, SinkError
+from tapwatch.errors import CaptureError, SinkError
 
 if TYPE_CHECKING:
     from tapwatch.tables import Alert
 
 #: Alerts kept for the table at the end; the most unusual ones.
 _SHOWN_MOST = 1000
+#: Late packets beyond this share are no reordering: the clock is wrong.
+_LATE_SHARE = 0.1
 
 
 class _Worst:
@@ -50,8 +54,8 @@ def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> 
         factor = float(value)
     except ValueError:
         factor = 0.0
-    if not 0 < factor < float("inf"):
-        raise click.BadParameter(f"{value!r}: want max, or a number above 0 (1 is as captured)")
+    if not 1e-6 <= factor <= 1e6:
+        raise click.BadParameter(f"{value!r}: want max, or 1e-6 to 1e6 (1 is as captured)")
     return factor
 
 
@@ -120,13 +124,8 @@ def command(
     from tapwatch.cli.progress import progress
     from tapwatch.daemon import StopSignal, Window, check_ledger, load_scorers, monitor
 
-    def say(text: str) -> None:
-        if not quiet:
-            click.echo(f"tapwatch: {text}", err=True)
-
     config = load_config(config_file) if config_file else Config()
-    if output is not None and summary_file is not None and Path(output) == summary_file:
-        raise ConfigError("--summary", str(summary_file), "another file than --output")
+    check_outputs(captures, {"--output": output, "--summary": summary_file})
     scorers = load_scorers(bundles, config)
     with StopSignal() as stopped:
         frames = config.capture.batch_frames
@@ -141,7 +140,7 @@ def command(
                 config,
                 stopped=stopped,
                 workers=workers,
-                window=Window(listen, linger, say) if listen else None,
+                window=Window(listen, linger, _silent if quiet else say) if listen else None,
                 on_batch=step,
                 on_summary=lambda made: _write_summary(made, summary_file),
             )
@@ -153,6 +152,10 @@ def command(
     if strict and source.problems:
         raise CaptureError(f"--strict: {len(source.problems)} capture(s) not read to the end")
     sys.exit(stopped.exit_code)
+
+
+def _silent(_text: str) -> None:
+    """Say nothing."""
 
 
 def _write_summary(summary: dict[str, Any], path: Path | None) -> None:
@@ -169,7 +172,13 @@ def _report(
 ) -> None:
     """Alerts and ledger for people; what was lost is said even where little else is."""
     for problem in problems:
-        click.echo(f"tapwatch: warning: {problem}", err=True)
+        say(f"warning: {problem}")
+    late, packets = summary["flows"]["late_packets"], summary["flows"]["packets"]
+    if late > packets * _LATE_SHARE:
+        say(
+            f"warning: {late:,} of {packets:,} packets are older than one before them: "
+            "a time stamp that lies far ahead stops the clock, and with it every timeout"
+        )
     if quiet:
         return
     from rich.console import Console

@@ -218,6 +218,8 @@ class _Output:
         self.schema = schema
         self._final = None if target == "-" else Path(target).resolve()
         if self._final is None:
+            if sys.stdout is None:
+                raise SinkError("standard output: cannot be opened: it is closed")
             self.stream: BinaryIO = sys.stdout.buffer
         else:
             self._part = self._final.with_name(f".{self._final.name}.{os.getpid()}.part")

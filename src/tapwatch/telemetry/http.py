@@ -258,7 +258,7 @@ def serve(
     collector: TallyCollector,
     config: TelemetryConfig | None = None,
     *,
-    key: str = "telemetry.listen",
+    key: str = "--listen",
 ) -> MetricsServer:
     """Start serving in threads of its own.
 
@@ -287,8 +287,8 @@ def serve(
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         server = MetricsServer(family, address, collector, config or TelemetryConfig())
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(
             key, listen, "an address of this machine and a free port", reason
         ) from error
@@ -302,6 +302,6 @@ def _split(listen: str, key: str) -> tuple[str, int]:
     bare = host[1:-1] if bracketed else host
     if not colon or not bare or (":" in bare) != bracketed:
         raise ConfigError(key, listen, _WANT)
-    if not (port.isascii() and port.isdigit() and int(port) < 65_536):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65_536):
         raise ConfigError(key, listen, _WANT, "the port is a number from 0 to 65535")
     return bare, int(port)
