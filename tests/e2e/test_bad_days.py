@@ -52,7 +52,7 @@ def test_a_bad_configuration_is_refused_with_all_its_errors(tmp_path):
     said = _said(tapwatch("replay", ATTACKS, *ONE_BUNDLE, "--config", config, code=2))
 
     assert len(said.splitlines()) == 3
-    assert f"{config}: flows.idle_timeout_s = -1: want greater than 0" in said
+    assert f"{config}: flows.idle_timeout_s = -1: want greater than or equal to 0.001" in said
     assert "flows.capacty" in said
     assert "detect.max_rows = 0" in said
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 import tapwatch
 from tapwatch.config import Config, Section
@@ -36,6 +36,8 @@ from tapwatch.training.reservoir import Reservoir
 
 class TrainSettings(Section):
     """What `--set` may change apart from the detector's own hyper-parameters."""
+
+    model_config = ConfigDict(strict=False)  # what comes from the command line is text
 
     scaling: Method = "log_z"
     """How columns are brought to one scale."""
