@@ -45,10 +45,18 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader of standard output that has had enough is no fault."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # further out click would make it exit code 1
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; every error that we raise on purpose becomes its message and its exit code."""
         try:
-            # Not standalone: click would make an interrupt and a closed pipe exit code 1.
+            # Not standalone: click would make an interrupt exit code 1.
             sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}) or 0)
         except click.ClickException as error:
             error.show()
@@ -59,10 +67,6 @@ class LazyGroup(click.Group):
             for line in str(error).splitlines():
                 say(line)
             sys.exit(error.exit_code)
-        except BrokenPipeError:
-            # Whoever read our standard output has had enough (`| head`): that is no fault.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
 
 
 def say(text: str) -> None:

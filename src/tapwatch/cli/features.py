@@ -1,6 +1,5 @@
 """tapwatch features: the rows of a view as a file."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,27 +72,21 @@ def command(
     from tapwatch.flows import describe
     from tapwatch.pipeline import Corridor, extract
 
-    stopped = StopSignal()
-    frames = config.capture.batch_frames
-    with stopped:
+    with StopSignal() as stopped:
+        frames = config.capture.batch_frames
         source = open_captures(captures, batch_frames=frames, stopped=stopped)
-    corridor = Corridor(config, [view], dtype=np.float64, workers=workers)
-    writer = TableWriter(
-        output,
-        schema,
-        describe,
-        original_names=names == "original",
-        longest_silence_s=_longest_silence_s(config.flows),
-    )
-    try:
-        with stopped, progress(source, quiet=quiet) as step, writer:
+        corridor = Corridor(config, [view], dtype=np.float64, workers=workers)
+        writer = TableWriter(
+            output,
+            schema,
+            describe,
+            original_names=names == "original",
+            longest_silence_s=_longest_silence_s(config.flows),
+        )
+        with progress(source, quiet=quiet) as step, writer:
             for batch, _ in extract(source, corridor, view, stopped):
                 writer.write(batch)
                 step()
-    except BrokenPipeError:
-        # Whoever read our standard output has had enough (`| head`). Click would call that a fault.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     problems = source.problems
     source.close()
     _report(writer, problems, output, quiet)

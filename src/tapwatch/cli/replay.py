@@ -126,8 +126,8 @@ def command(
 
     config = load_config(config_file) if config_file else Config()
     check_outputs(captures, {"--output": output, "--summary": summary_file})
-    scorers = load_scorers(bundles, config)
     with StopSignal() as stopped:
+        scorers = load_scorers(bundles, config)
         frames = config.capture.batch_frames
         source = open_captures(captures, batch_frames=frames, stopped=stopped)
         # Only now: a capture that cannot be read does not cost an earlier alerts file.
