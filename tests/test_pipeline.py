@@ -6,8 +6,9 @@ import pytest
 from tapwatch.alerts import Policy
 from tapwatch.capture import MemorySource
 from tapwatch.config import Config
-from tapwatch.pipeline import Corridor, House, extract, imbalances, run
-from tapwatch.tables import Scores
+from tapwatch.features import VIEWS
+from tapwatch.pipeline import Corridor, House, extract, imbalances, in_parts, run
+from tapwatch.tables import ROW, FeatureBatch, Scores
 
 S = 10**9
 START_NS = 1_700_000_000 * S
@@ -121,6 +122,41 @@ def test_alerts_come_in_the_same_order_whatever_the_batches(batch_frames, max_ro
 
     assert [a.alert_id for a in sink.alerts] == [a.alert_id for a in expected.alerts]
     assert len({a.view for a in sink.alerts}) == 2
+
+
+@pytest.mark.parametrize(("part_rows", "piece_rows"), [(1, 1), (1, 8192), (7, 3), (16_384, 2)])
+def test_alerts_do_not_depend_on_the_parts_that_are_judged_at_once(
+    part_rows, piece_rows, monkeypatch
+):
+    """However few rows are scored at once, and flows given out at once at the end."""
+    _, _, expected = replay()
+    monkeypatch.setattr("tapwatch.pipeline._PART_ROWS", part_rows)
+    monkeypatch.setattr("tapwatch.flows.release.PIECE_ROWS", piece_rows)
+
+    house, scorers, sink = replay(max_rows=10_000)
+
+    assert [a.alert_id for a in sink.alerts] == [a.alert_id for a in expected.alerts]
+    assert max(max(scorer.seen) for scorer in scorers) <= max(part_rows, 1)
+    assert house.summary()["ledger_balanced"] is True
+
+
+def rows_at(view, *seconds):
+    """Rows of a view with these order times."""
+    rows = np.zeros(len(seconds), ROW)
+    rows["order_ns"] = np.array(seconds) * S
+    return FeatureBatch(VIEWS[view]().schema, np.zeros((len(seconds), 1)), rows)
+
+
+def test_parts_keep_flows_before_packets_of_their_time():
+    """A part is cut where the first view is full, and takes no later row of another."""
+    held = {"packet": rows_at("packet", 1, 1, 2, 2, 3), "flow": rows_at("flow", 2, 2, 2, 3)}
+
+    parts = [
+        [batch.rows["order_ns"].tolist() for batch in part.values()] for part in in_parts(held, 2)
+    ]
+
+    assert parts == [[[S, S], [2 * S, 2 * S]], [[2 * S, 2 * S], [2 * S, 3 * S]], [[3 * S], []]]
+    assert list(in_parts({}, 2)) == [{}]
 
 
 def test_rows_are_scored_once_a_micro_batch_is_full():

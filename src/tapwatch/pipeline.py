@@ -25,6 +25,10 @@ from tapwatch.tables import Alert, FeatureBatch, FrameBatch, Scores, Tally
 #: Rows of a view that is not one row a packet come out on ticks, before the packets of that time.
 _PACKET_VIEWS = frozenset({"packet", "afterimage"})
 
+#: Rows of a view that are scored and judged at once: what explains an alert takes far more memory
+#: than the row, and a flood can end a table full of flows in one second.
+_PART_ROWS = 16_384
+
 
 class Watch(Protocol):
     """Measures how long a stage is busy; the rooms read no clock."""
@@ -87,12 +91,18 @@ class Corridor:
                 for name, view in self.views.items()
             }
 
-    def finish(self) -> dict[str, FeatureBatch]:
-        """The source has ended: the rows of the flows that are still open."""
+    def finish(self) -> Iterator[dict[str, FeatureBatch]]:
+        """The source has ended: yield the rows of the flows that are still open, in pieces."""
         with self._watch("flows"):
-            ended = self.flows.finish()
-        with self._watch("features"):
-            return {name: view.finish(ended) for name, view in self.views.items()}
+            pieces = self.flows.finish()
+        while True:
+            with self._watch("flows"):
+                ended = next(pieces, None)
+            if ended is None:
+                break
+            with self._watch("features"):
+                made = {name: view.finish(ended) for name, view in self.views.items()}
+            yield made
 
     def tallies(self) -> list[Tally]:
         """Counts of the rooms that packets pass through."""
@@ -105,13 +115,14 @@ def extract(
 ) -> Iterator[tuple[FeatureBatch, int]]:
     """Yield the rows of one view with the time up to which the source has been read, in ns.
 
-    The last item comes with the rows of the flows that were open at the end.
+    The last items come with the rows of the flows that were open at the end.
     """
     until_ns = 0
     while not stopped() and (frames := source.read()) is not None:
         until_ns = frames.until_ns
         yield corridor.carry(frames)[view], until_ns
-    yield corridor.finish()[view], until_ns
+    for made in corridor.finish():
+        yield made[view], until_ns
 
 
 @dataclass(slots=True)
@@ -156,15 +167,19 @@ class House:
             first, last = self.span_ns or (int(ts_ns[0]), int(ts_ns[0]))
             self.span_ns = min(first, int(ts_ns.min())), max(last, int(ts_ns.max()))
         self._hold(self.corridor.carry(frames))
-        if frames.flush or any(
-            sum(map(len, held)) >= self._max_rows for held in self._held.values()
-        ):
+        if frames.flush or self._is_full():
             self._settle()
 
     def close(self) -> None:
         """The source has ended: score and report what is still open."""
-        self._hold(self.corridor.finish())
+        for made in self.corridor.finish():
+            self._hold(made)
+            if self._is_full():
+                self._settle()
         self._settle()
+
+    def _is_full(self) -> bool:
+        return any(sum(map(len, held)) >= self._max_rows for held in self._held.values())
 
     def _hold(self, batches: Mapping[str, FeatureBatch]) -> None:
         for view, batch in batches.items():
@@ -176,10 +191,15 @@ class House:
         # All views are scored up to the same packet time, so that the order in which rows are
         # judged, and with it hold-down and rate limit, does not depend on how rows were batched.
         held = {view: _join(batches) for view, batches in self._held.items() if batches}
+        for batches in self._held.values():
+            batches.clear()
+        for part in in_parts(held, _PART_ROWS):
+            self._settle_part(part)
+
+    def _settle_part(self, part: Mapping[str, FeatureBatch]) -> None:
         with self._watch("detect"):
-            scores = [s.score(held[s.view]) for s in self.scorers if len(held.get(s.view, ()))]
-        for view, batch in held.items():
-            self._held[view].clear()
+            scores = [s.score(part[s.view]) for s in self.scorers if len(part.get(s.view, ()))]
+        for view, batch in part.items():
             self.counts[view].held -= len(batch)
             self.counts[view].scored += len(batch)
         with self._watch("alerts"):
@@ -251,6 +271,52 @@ def imbalances(summary: Mapping[str, Any]) -> list[str]:
         accounted = counts["scored"] + counts["held"] + sum(counts["shed"].values())
         equations[f"{view}.rows = scored + held + sum(shed)"] = (counts["rows"], accounted)
     return [f"{text}: {a:,} is not {b:,}" for text, (a, b) in equations.items() if a != b]
+
+
+def in_parts(held: Mapping[str, FeatureBatch], n_rows: int) -> Iterator[Mapping[str, FeatureBatch]]:
+    """Yield the rows of all views in parts of at most `n_rows` a view, at least one part.
+
+    All rows of a part are judged before those of the next: (order_ns, packets after flows,
+    position), as in one part.
+    """
+    starts = dict.fromkeys(held, 0)
+    while True:
+        ends = _part_ends(held, starts, n_rows)
+        yield {
+            view: FeatureBatch(
+                batch.schema,
+                batch.values[starts[view] : ends[view]],
+                batch.rows[starts[view] : ends[view]],
+            )
+            for view, batch in held.items()
+        }
+        if all(ends[view] == len(batch) for view, batch in held.items()):
+            break
+        starts = ends
+
+
+def _part_ends(
+    held: Mapping[str, FeatureBatch], starts: Mapping[str, int], n_rows: int
+) -> dict[str, int]:
+    # The next part begins with the earliest of the rows that are one too many in their view.
+    borders = [
+        (int(batch.rows["order_ns"][starts[view] + n_rows]), view in _PACKET_VIEWS, starts[view])
+        for view, batch in held.items()
+        if len(batch) > starts[view] + n_rows
+    ]
+    if not borders:
+        return {view: len(batch) for view, batch in held.items()}
+    border_ns, is_packet, start = min(borders)
+    ends = {}
+    for view, batch in held.items():
+        order_ns = batch.rows["order_ns"]
+        first, last = (
+            int(np.searchsorted(order_ns, border_ns, side)) for side in ("left", "right")
+        )
+        position = min(max(start + n_rows, first), last)
+        mine = view in _PACKET_VIEWS
+        ends[view] = position if mine == is_packet else (first if mine else last)
+    return ends
 
 
 def _join(batches: Sequence[FeatureBatch]) -> FeatureBatch:

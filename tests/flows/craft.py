@@ -70,7 +70,7 @@ def file_all(
         update = table.update(batch, until_ns)
         ended.append(update.ended)
         links.append(update.links)
-    ended.append(table.finish())
+    ended += table.finish()
     return np.concatenate(ended), np.concatenate(links), table.counts
 
 

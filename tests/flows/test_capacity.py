@@ -119,7 +119,7 @@ def test_a_flood_of_a_million_flows_stays_bounded():
         assert counts["open"] <= 262_144
         assert counts["created"] == counts["open"] + sum(counts["ended"].values())
         most_waiting = max(most_waiting, sum(counts["ended"].values()) - sum(map(len, ids)))
-    ids.append(table.finish()["first_frame"])
+    ids += [piece["first_frame"] for piece in table.finish()]
 
     assert sorted(np.concatenate(ids).tolist()) == list(range(1, 1_000_001))
     assert table.counts["ended"]["evicted"] > 700_000
@@ -171,3 +171,40 @@ def test_a_state_of_another_table_is_refused(other):
         ConfigError, match=rf"flows\.{key} = {mine}: want {getattr(state, key)}, as"
     ):
         table.resume(state)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_end_comes_in_pieces_in_one_order(workers):
+    """At most 8,192 rows a piece; joined they are sorted, and each open flow is there once."""
+    table, rows = FlowTable(FlowConfig(), workers=workers), flood(30_000, step_ns=1000)
+    rows["ts_ns"][::3] -= 5 * S
+    assert len(table.update(rows, int(rows[-1]["clock_ns"])).ended) == 0
+
+    pieces = list(table.finish())
+
+    ended = np.concatenate(pieces)
+    keys = ended[["order_ns", "last_ts_ns", "flow_id", "first_frame"]].tolist()
+    assert [len(piece) for piece in pieces] == [8192, 8192, 8192, 30_000 - 3 * 8192]
+    assert keys == sorted(keys)
+    assert sorted(ended["first_frame"].tolist()) == list(range(1, 30_001))
+    assert table.counts["ended"]["eof"] == 30_000
+    assert table.counts["open"] == 0
+    assert list(table.finish()) == []
+
+
+def test_rows_that_ended_before_the_end_come_before_the_open_ones():
+    """Those that waited for their second, sorted, then the open ones by their last packet."""
+    config = FlowConfig(capacity=1024)
+    table, rows = FlowTable(config), flood(20_000, step_ns=10)
+    before = table.update(rows, int(rows[-1]["clock_ns"])).ended
+
+    ended = np.concatenate(list(table.finish()))
+
+    assert len(before) == 0
+    evicted = ended["end_reason"] == int(EndReason.EVICTED)
+    assert evicted.tolist() == sorted(evicted.tolist(), reverse=True)
+    for part in (ended[evicted], ended[~evicted]):
+        keys = part[["order_ns", "last_ts_ns", "flow_id", "first_frame"]].tolist()
+        assert keys == sorted(keys)
+    assert 0 < np.count_nonzero(~evicted) <= 1024
+    assert len(ended) == 20_000

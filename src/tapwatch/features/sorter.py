@@ -46,8 +46,9 @@ class Sorter:
         self._emit = emit
         self._longest_silence_ns = longest_silence_ns
         self._max_rows = max_rows
-        self._rows = np.zeros(min(max_rows, 1024), ROW)
-        self._values = np.zeros((len(self._rows), n_columns), np.float64)
+        # np.zeros gives memory that costs nothing until it is touched.
+        self._rows = np.zeros(max_rows, ROW)
+        self._values = np.zeros((max_rows, n_columns), np.float64)
         self._n_held = 0
         self._release_at_ns: int | None = None
         self._last_out = (np.iinfo(np.int64).min, 0)
@@ -80,22 +81,12 @@ class Sorter:
         while len(rows):
             n_taken = min(len(rows), self._max_rows - self._n_held)
             end = self._n_held + n_taken
-            if end > len(self._rows):
-                self._grow(end)
             self._rows[self._n_held : end] = rows[:n_taken]
             self._values[self._n_held : end] = values[:n_taken]
             self._n_held = end
             rows, values = rows[n_taken:], values[n_taken:]
             if end == self._max_rows:
                 self._release((end + 1) // 2)
-
-    def _grow(self, n_rows: int) -> None:
-        capacity = min(self._max_rows, max(n_rows, 2 * len(self._rows)))
-        rows = np.zeros(capacity, ROW)
-        values = np.zeros((capacity, self._values.shape[1]), np.float64)
-        rows[: self._n_held] = self._rows[: self._n_held]
-        values[: self._n_held] = self._values[: self._n_held]
-        self._rows, self._values = rows, values
 
     def _release(self, n_rows: int) -> None:
         """Hand on the first `n_rows` of what is held; equal keys in the order of their coming."""
@@ -105,9 +96,13 @@ class Sorter:
             piece = order[lo : min(lo + _PIECE_ROWS, n_rows)]
             self._count_late(held[piece])
             self._emit(held[piece], self._values[piece])
-        kept = order[n_rows:]
-        self._rows[: len(kept)] = self._rows[kept]
-        self._values[: len(kept)] = self._values[kept]
+        # What is kept moves down in the order of its coming, so no row is overwritten before it
+        # has moved, and equal keys stay in that order.
+        kept = np.sort(order[n_rows:])
+        for lo in range(0, len(kept), _PIECE_ROWS):
+            piece = kept[lo : lo + _PIECE_ROWS]
+            self._rows[lo : lo + len(piece)] = self._rows[piece]
+            self._values[lo : lo + len(piece)] = self._values[piece]
         self._n_held = len(kept)
 
     def _count_late(self, rows: NDArray[Any]) -> None:

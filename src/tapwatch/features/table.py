@@ -23,8 +23,11 @@ from tapwatch.features.identity import IDENTITY, identity_of
 from tapwatch.features.sorter import Sorter
 from tapwatch.tables import ROW, EndReason, FeatureBatch, Names, Schema
 
-#: Rows of a Parquet row group, and the rows of a CSV file that are put into text at once.
+#: Rows of a Parquet row group.
 GROUP_ROWS: Final = 32_768
+
+#: Rows of a CSV file that are put into text at once; the text does not show it.
+_TEXT_ROWS: Final = 4096
 
 _REASONS: Final = pa.array([reason.name.lower() for reason in EndReason])
 
@@ -93,11 +96,13 @@ class TableWriter:
         if schema.view == "flow":
             silence_ns = round(longest_silence_s * 1e9)
             self._sorter = Sorter(self._gather, n_columns, silence_ns, max_held_rows)
-        self._rows = np.zeros(GROUP_ROWS, ROW)
-        self._values = np.zeros((GROUP_ROWS, n_columns), np.float64)
+        kind = format_of(target)
+        group_rows = GROUP_ROWS if kind == "parquet" else _TEXT_ROWS
+        self._rows = np.zeros(group_rows, ROW)
+        self._values = np.zeros((group_rows, n_columns), np.float64)
         self._n_gathered = 0
         arrow_schema = _arrow_schema(schema, original_names)
-        self._out = _open_output(target, arrow_schema, format_of(target))
+        self._out = _open_output(target, arrow_schema, kind)
 
     @property
     def n_out_of_order(self) -> int:
@@ -142,18 +147,18 @@ class TableWriter:
 
     def _gather(self, rows: NDArray[Any], values: NDArray[Any]) -> None:
         while len(rows):
-            n_taken = min(len(rows), GROUP_ROWS - self._n_gathered)
+            n_taken = min(len(rows), len(self._rows) - self._n_gathered)
             end = self._n_gathered + n_taken
             self._rows[self._n_gathered : end] = rows[:n_taken]
             self._values[self._n_gathered : end] = values[:n_taken]
             self._n_gathered = end
             rows, values = rows[n_taken:], values[n_taken:]
-            if end == GROUP_ROWS:
+            if end == len(self._rows):
                 self._write_group()
 
     def _write_group(self) -> None:
         rows = self._rows[: self._n_gathered]
-        values = np.ascontiguousarray(self._values[: self._n_gathered].T)
+        values = self._values[: self._n_gathered].T
         columns = _identity_arrays(self._schema.view, rows, self._describe)
         for column, numbers in zip(self._schema.columns, values, strict=True):
             # An int64 column holds whole numbers below 2^53: the way through float64 is exact.
@@ -258,11 +263,10 @@ class _CsvOutput(_Output):
             column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
             for column in columns
         ]
-        text = pa.BufferOutputStream()
         # By position: two columns may share an original name.
-        pa.csv.write_csv(
-            pa.table(plain, names=[str(i) for i in range(len(plain))]), text, self._options
-        )
+        table = pa.table(plain, names=[str(i) for i in range(len(plain))])
+        text = pa.BufferOutputStream()
+        pa.csv.write_csv(table, text, self._options)
         self.stream.write(text.getvalue())
 
 

@@ -1,8 +1,10 @@
 """The room's door: a table that files packets under flows and gives out the flows that ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,14 @@ from tapwatch.flows import layout
 from tapwatch.flows.kernel import run
 from tapwatch.flows.keys import fill_keys
 from tapwatch.flows.layout import SECOND_NS, TIME_MAX_NS, Table
-from tapwatch.flows.release import CHECK_PACKETS, OpenCount, Waiting, joined, words_of
+from tapwatch.flows.release import (
+    CHECK_PACKETS,
+    OpenCount,
+    Waiting,
+    in_pieces,
+    joined,
+    words_of,
+)
 from tapwatch.tables import FLOW, LINK, PACKET, EndReason, Histogram, Tally
 
 _CACHE_LINE_BYTES = 64
@@ -109,27 +118,30 @@ class FlowTable:
             low = high
         return FlowUpdate(joined([rows for rows in out if len(rows)]), links)
 
-    def finish(self) -> NDArray[Any]:
+    def finish(self) -> Iterator[NDArray[Any]]:
         """End all flows: the source has no more packets.
+
+        All flows have ended when this returns; their rows are copied from the table as they are
+        asked for, so that a full table needs no second memory of its size.
 
         Returns
         -------
-        ended : FLOW (k,)
-            First, in their order, the rows that ended within the last second; then those of the
-            flows that were open, by (last_ts_ns, flow_id): EOF, or FIN or RST where the flow only
-            lingered.
+        ended : iterator of FLOW (k,)
+            Pieces of at most PIECE_ROWS rows. First, in their order, the rows that ended within
+            the last second; then those of the flows that were open, by (last_ts_ns, flow_id): EOF,
+            or FIN or RST where the flow only lingered.
         """
         none, no_keys, no_links = np.empty(0, PACKET), np.empty(0, layout.KEY), np.empty(0, LINK)
         self._run_all(none, no_keys, no_links, sweep_ns=self._clock_ns)
         self._open_count.close_all()
-        before = self._waiting.take()
+        numbers = self._open_rows()
         self._run_all(none, no_keys, no_links, sweep_ns=self._clock_ns, is_last=True)
-        return joined([before, self._waiting.take()])
+        return chain(self._waiting.drain(), in_pieces(self._table.rows, numbers))
 
     def suspend(self) -> FlowState:
         """Give the whole state as plain arrays; the table itself stays as it is."""
         table = self._table
-        numbers = table.slots["row"][table.slots["row"] > 0].astype(np.int64) - 1
+        numbers = self._open_rows()
         numbers = numbers[np.argsort(table.nodes["touch"][numbers], kind="stable")]
         waiting = self._waiting.take()
         self._waiting.add(waiting)
@@ -236,6 +248,11 @@ class FlowTable:
             *(Tally(name, kind, text, (), {(): value}) for name, kind, text, value in plain),  # type: ignore[arg-type]
         ]
 
+    def _open_rows(self) -> NDArray[np.int64]:
+        """Numbers of the rows of open flows, in any order."""
+        numbers: NDArray[np.int64] = self._table.slots["row"].astype(np.int64)
+        return numbers[numbers > 0] - 1
+
     def _file(self, packets: NDArray[Any], links: NDArray[Any], until_ns: int) -> None:
         if len(self._keys) < len(packets):
             self._keys = np.empty(len(packets), layout.KEY)
@@ -261,24 +278,29 @@ class FlowTable:
     ) -> None:
         # Buckets are independent, so the order of the threads' output is the only thing that
         # could differ, and rows are sorted before they leave.
-        def work(worker: int) -> list[NDArray[Any]]:
+        lock = Lock()
+
+        def take(rows: NDArray[Any]) -> None:
+            with lock:
+                self._waiting.add(rows)
+                self._open_count.add(rows["end_ns"], -1)
+
+        def work(worker: int) -> None:
             task = np.zeros(1, layout.TASK)
             task["worker"], task["workers"] = worker, len(self._outputs)
             task["ordinal"], task["sweep_ns"] = self._ordinal, sweep_ns
             task["close_ns"], task["is_last"] = self._clock_ns, is_last
-            return _run_to_end(packets, keys, links, self._table, self._outputs[worker], task)
+            _run_to_end(packets, keys, links, self._table, self._outputs[worker], task, take)
 
-        for chunks in self._on_threads(work):
-            for rows in chunks:
-                self._waiting.add(rows)
-                if not is_last:
-                    self._open_count.add(rows["end_ns"], -1)
+        self._on_threads(work)
 
-    def _on_threads(self, work: Callable[[int], list[NDArray[Any]]]) -> list[list[NDArray[Any]]]:
-        if self._pool is None:
-            return [work(0)]
-        others = [self._pool.submit(work, worker) for worker in range(1, len(self._outputs))]
-        return [work(0), *(other.result() for other in others)]
+    def _on_threads(self, work: Callable[[int], None]) -> None:
+        others = []
+        if self._pool is not None:
+            others = [self._pool.submit(work, worker) for worker in range(1, len(self._outputs))]
+        work(0)
+        for other in others:
+            other.result()
 
 
 def _run_to_end(
@@ -288,15 +310,13 @@ def _run_to_end(
     table: Table,
     output: NDArray[Any],
     task: NDArray[Any],
-) -> list[NDArray[Any]]:
-    chunks, done = [], False
+    take: Callable[[NDArray[Any]], None],
+) -> None:
+    done = False
     while not done:
         done = run(packets, keys, links, words_of(links), table, words_of(output), task)
-        rows = output[: int(task["n_out"][0])]
-        # What is overwritten before anybody has read it must be copied.
-        chunks.append(rows if done else rows.copy())
+        take(output[: int(task["n_out"][0])])
         task["n_out"] = 0
-    return chunks
 
 
 def _creation_times(keys: NDArray[Any], links: NDArray[Any], created: int) -> NDArray[np.int64]:

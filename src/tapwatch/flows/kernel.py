@@ -48,6 +48,8 @@ def run(
 ) -> bool:
     """File the packets of one worker's buckets, then end what has been silent for too long.
 
+    The last call ends all flows instead, and leaves their rows in the table.
+
     Parameters
     ----------
     packets : PACKET (n,)
@@ -92,9 +94,10 @@ def run(
         if task["n_out"] >= room:
             task["bucket"] = bucket
             return False
-        sweep(table, bucket, task["sweep_ns"], out_words, task)
         if task["is_last"]:
-            _end_all(table, bucket, task["close_ns"], out_words, task)
+            _end_all(table, bucket, task["close_ns"])
+        else:
+            sweep(table, bucket, task["sweep_ns"], out_words, task)
     task["bucket"] = N_BUCKETS
     return True
 
@@ -276,15 +279,15 @@ def _make_room(
 
 
 @njit
-def _end_all(
-    table: Table, bucket: int, close_ns: int, out_words: NDArray[np.uint64], task: Any
-) -> None:
+def _end_all(table: Table, bucket: int, close_ns: int) -> None:
+    # The rows stay where they are, to be read from there: a full table is too large to be copied.
     for which in range(N_CLASSES):
         number = wide(table.buckets[bucket]["head"][which])
         while number != NONE:
             row = table.rows[number]
             reason = wide(row["is_closing"]) if row["is_closing"] != 0 else _EOF
-            _write_out(table, bucket, number, reason, close_ns, out_words, task)
+            conclude(row, reason, close_ns)
+            table.buckets[bucket]["ended"][reason] += 1
             give_row(table, bucket, number)
             number = wide(table.buckets[bucket]["head"][which])
 

@@ -105,7 +105,7 @@ TASK: Final = np.dtype(
         ("ordinal", "<i8"),  # how many packets came before the first of this call
         ("sweep_ns", "<i8"),  # afterwards, flows whose deadline is before this time end
         ("close_ns", "<i8"),  # house time at the end of the source; used where is_last
-        ("is_last", "<i8"),  # 1: afterwards, all flows end
+        ("is_last", "<i8"),  # 1: no sweep, all flows end; their rows stay in the table
         ("packet", "<i8"),  # next packet
         ("bucket", "<i8"),  # next bucket to sweep
         ("n_out", "<i8"),  # ended rows in the output

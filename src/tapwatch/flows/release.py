@@ -5,6 +5,7 @@ second after their end, and come out sorted; and flows are counted at full secon
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -19,11 +20,30 @@ from tapwatch.tables import FLOW
 CHECK_PACKETS: Final = 65_536
 WAITING_MAX: Final = 65_536
 
+#: Rows of one piece of what is left at the end of the source.
+PIECE_ROWS: Final = 8192
+
+_ALL: Final = slice(None)
+
 
 def in_order(rows: NDArray[Any]) -> NDArray[Any]:
     """Sort ended rows by (order_ns, last_ts_ns, flow_id, first_frame)."""
+    return picked(rows, _order_of(rows))
+
+
+def in_pieces(rows: NDArray[Any], which: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+    """Yield copies of some of the rows, sorted as by `in_order`, PIECE_ROWS at a time.
+
+    Copies are made one piece after the other, from `rows` as they are then.
+    """
+    order = which[_order_of(rows, which)]
+    for lo in range(0, len(order), PIECE_ROWS):
+        yield picked(rows, order[lo : lo + PIECE_ROWS])
+
+
+def _order_of(rows: NDArray[Any], which: slice | NDArray[np.int64] = _ALL) -> NDArray[np.int64]:
     by = ("first_frame", "flow_id", "last_ts_ns", "order_ns")
-    return picked(rows, np.lexsort([rows[name] for name in by]))
+    return np.lexsort([rows[name][which] for name in by])
 
 
 def words_of(rows: NDArray[Any]) -> NDArray[np.uint64]:
@@ -96,6 +116,11 @@ class Waiting:
         rows = in_order(self._rows())
         self._n_rows = 0
         return rows
+
+    def drain(self) -> Iterator[NDArray[Any]]:
+        """Yield all rows, in order, in pieces; none may be added before the last one is out."""
+        rows, self._n_rows = self._rows(), 0
+        return in_pieces(rows, np.arange(len(rows)))
 
     def _rows(self) -> NDArray[Any]:
         return self._memory[: self._n_rows]
