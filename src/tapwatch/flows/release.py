@@ -21,7 +21,7 @@ CHECK_PACKETS: Final = 65_536
 WAITING_MAX: Final = 65_536
 
 #: Rows of one piece of what is left at the end of the source.
-PIECE_ROWS: Final = 8192
+PIECE_ROWS: Final = 2048
 
 _ALL: Final = slice(None)
 
