@@ -131,11 +131,11 @@ def test_a_capture_that_cannot_be_read_leaves_no_file(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_told(capture, tmp_path):
-    """Exit code 1 with the reason, no traceback."""
+    """A missing folder is a usage error, told before any work; no traceback."""
     result = run(capture, "--view", "flow", "-o", tmp_path / "absent" / "f.csv")
 
-    assert result.exit_code == 1
-    assert "cannot be written: No such file or directory" in result.stderr
+    assert result.exit_code == 2
+    assert "want a file in a folder that exists" in result.stderr
 
 
 def test_head_may_leave_early(capture):
