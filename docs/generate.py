@@ -84,7 +84,8 @@ def cli_page() -> Iterator[str]:
     yield "| 2 | usage or configuration |\n| 3 | input cannot be read |"
     yield "| 4 | a bundle does not fit |\n| 130 | interrupted |\n"
     group = typing.cast(LazyGroup, main)
-    context = click.Context(group, info_name="tapwatch", terminal_width=96, max_content_width=96)
+    width = {"terminal_width": 96, "max_content_width": 96}
+    context = click.Context(group, info_name="tapwatch", **width, **group.context_settings)
     for name in COMMANDS:
         command = group.get_command(context, name)
         assert command is not None

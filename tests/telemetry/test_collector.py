@@ -87,8 +87,12 @@ def test_no_scrape_sees_half_an_update():
 
     thread = threading.Thread(target=count)
     thread.start()
+    seen, last = [], 0.0
     try:
-        seen = [{s.value for s in collector.collect()[0].samples} for _ in range(2000)]
+        # Until the counting has been seen to move a few times, however busy the machine is.
+        while last < 50 or len(seen) < 2000:
+            seen.append({s.value for s in collector.collect()[0].samples})
+            last = max(seen[-1])
     finally:
         stop.set()
         thread.join()

@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # further out click would make it exit code 1
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _flush()
             sys.exit(0)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -66,7 +66,18 @@ class LazyGroup(click.Group):
         except TapwatchError as error:
             for line in str(error).splitlines():
                 say(line)
+            _flush()
             sys.exit(error.exit_code)
+
+
+def _flush() -> None:
+    """Let what standard output does not take go nowhere; Python would fail at its end."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str) -> None:
