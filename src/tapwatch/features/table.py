@@ -6,6 +6,7 @@ batches in which they came.
 
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -216,7 +217,7 @@ def _arrow_schema(schema: Schema, original_names: bool) -> pa.Schema:
     return pa.schema(fields, metadata=metadata)
 
 
-class _Output:
+class _Output(ABC):
     """A file that gets its name at the end, or standard output, which has to be left open."""
 
     def __init__(self, target: str, schema: pa.Schema) -> None:
@@ -230,9 +231,9 @@ class _Output:
             self._part = self._final.with_name(f".{self._final.name}.{os.getpid()}.part")
             self.stream = open(self._part, "wb")  # noqa: SIM115
 
+    @abstractmethod
     def write(self, columns: list[pa.Array]) -> None:
         """Write one group of rows."""
-        raise NotImplementedError
 
     def finish(self) -> None:
         """Nothing more will be written: give the file its name."""
