@@ -3,8 +3,10 @@
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 
+from tapwatch.cli import main
 from tapwatch.cli.replay import command as replay
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +24,8 @@ def test_every_option_of_exec_start_is_one_of_the_command(unit):
     """click takes the command line that systemd would start."""
     program, name, *arguments = shlex.split(_settings(unit)["ExecStart"])
 
-    context = COMMANDS[name].make_context(name, arguments, resilient_parsing=False)
+    group = click.Context(main, **main.context_settings)
+    context = COMMANDS[name].make_context(name, arguments, parent=group)
 
     assert Path(program).name == "tapwatch"
     assert len(context.params["bundles"]) == 2
