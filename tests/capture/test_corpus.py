@@ -2,13 +2,11 @@
 
 from collections import defaultdict
 
-import pytest
+import pyarrow.parquet as pq
 
 from tapwatch.capture import open_captures
 from tapwatch.errors import CaptureError
 from tests.shared_data import shared_data, shared_oracle
-
-pq = pytest.importorskip("pyarrow.parquet")
 
 #: Link types that tshark 4.0 does not know, so that it prints nothing; tcpdump reads these files.
 UNKNOWN_TO_TSHARK = {
