@@ -230,7 +230,7 @@ def test_no_byte_of_a_row_is_left_over_from_before():
 
     def rows_over(old: int) -> bytes:
         memory = np.full((len(frames), PACKET.itemsize), old, np.uint8)
-        counts = [np.zeros(64, np.int64) for _ in range(3)]
+        counts = [np.zeros(256, np.int64) for _ in range(3)]
         decode_rows(frames.data, frames.frames, memory.reshape(-1).view(PACKET), memory, 0, *counts)
         return memory.tobytes()
 

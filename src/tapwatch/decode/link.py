@@ -17,7 +17,9 @@ _RAW_IP_TRUNCATED = int(DecodeStatus.RAW_IP_TRUNCATED)
 _RAW_IP_BAD_VERSION = int(DecodeStatus.RAW_IP_BAD_VERSION)
 _VLAN_TRUNCATED = int(DecodeStatus.VLAN_TRUNCATED)
 _VLAN_TOO_DEEP = int(DecodeStatus.VLAN_TOO_DEEP)
-_LLC = int(DecodeStatus.LLC)
+_PPP_TRUNCATED = int(DecodeStatus.PPP_TRUNCATED)
+_PPP_PROTOCOL_UNSUPPORTED = int(DecodeStatus.PPP_PROTOCOL_UNSUPPORTED)
+_LLC = int(DecodeStatus.LLC_UNSUPPORTED)
 _ARP_TRUNCATED = int(DecodeStatus.ARP_TRUNCATED)
 _ARP_BAD_LENGTH = int(DecodeStatus.ARP_BAD_LENGTH)
 
@@ -49,7 +51,7 @@ def read_link(
         Offset in `data` of the network header, at most `hi`.
     """
     if link_type == at.LINK_ETHERNET:
-        return _read_ethernet(data, lo, hi, row)
+        return read_ethernet(data, lo, hi, row)
     if link_type == at.LINK_LINUX_SLL:
         return _read_sll(data, lo, hi, row)
     if link_type == at.LINK_IPV4:
@@ -62,14 +64,15 @@ def read_link(
 
 
 @helper
-def _read_ethernet(data: NDArray[np.uint8], lo: int, hi: int, row: Any) -> tuple[int, int, int]:
-    """IEEE 802.3 clause 3; returns as `read_link`."""
+def read_ethernet(data: NDArray[np.uint8], lo: int, hi: int, row: Any) -> tuple[int, int, int]:
+    """Read a whole Ethernet frame (IEEE 802.3 clause 3); returns as `read_link`."""
     # Bounds: the reads up to the EtherType are below ETHERNET_BYTES; this line makes them safe.
     if hi - lo < at.ETHERNET_BYTES:
         return _ETHERNET_TRUNCATED, 0, lo
     row["eth_dst"] = row["dst_lo"] = be48(data, lo + at.ETHERNET_DST)
     row["eth_src"] = row["src_lo"] = be48(data, lo + at.ETHERNET_SRC)
-    return _read_tags(data, lo + at.ETHERNET_TYPE, hi, row)
+    ether_type = be16(data, lo + at.ETHERNET_TYPE)
+    return read_ether_type(data, ether_type, lo + at.ETHERNET_BYTES, hi, row)
 
 
 @helper
@@ -80,7 +83,8 @@ def _read_sll(data: NDArray[np.uint8], lo: int, hi: int, row: Any) -> tuple[int,
         return _SLL_TRUNCATED, 0, lo
     if be16(data, lo + at.SLL_ADDRESS_LENGTH) == at.MAC_BYTES:
         row["eth_src"] = row["src_lo"] = be48(data, lo + at.SLL_ADDRESS)
-    return _read_tags(data, lo + at.SLL_PROTOCOL, hi, row)
+    protocol = be16(data, lo + at.SLL_PROTOCOL)
+    return read_ether_type(data, protocol, lo + at.SLL_BYTES, hi, row)
 
 
 @helper
@@ -98,13 +102,13 @@ def _read_raw(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]
 
 
 @helper
-def _read_tags(data: NDArray[np.uint8], lo: int, hi: int, row: Any) -> tuple[int, int, int]:
-    """Read an EtherType and the VLAN tags behind it; the caller has checked the first two bytes.
+def read_ether_type(
+    data: NDArray[np.uint8], ether_type: int, lo: int, hi: int, row: Any
+) -> tuple[int, int, int]:
+    """Read what an EtherType announces, up to the network header; returns as `read_link`.
 
     A tag that the kernel took out of the frame was the outermost one: `n_vlan_tags` is 1 then.
     """
-    ether_type = be16(data, lo)
-    lo += 2
     n_tags = 0
     while ether_type in (at.TYPE_VLAN, at.TYPE_SERVICE_VLAN, at.TYPE_OLD_QINQ):
         if n_tags == at.VLAN_MAX_TAGS:
@@ -123,6 +127,35 @@ def _read_tags(data: NDArray[np.uint8], lo: int, hi: int, row: Any) -> tuple[int
         return _LLC, 0, lo
     row["ether_type"] = ether_type
     return _OK, ether_type, lo
+
+
+@helper
+def read_ppp(data: NDArray[np.uint8], lo: int, hi: int, row: Any) -> tuple[int, int, int]:
+    """Read a PPP frame (RFC 1661, RFC 1662 section 3.1); returns as `read_link`.
+
+    Address and control may have been compressed away, and so may the protocol's first byte.
+    """
+    # Bounds: address and control are two bytes; this line makes the read safe.
+    if hi - lo >= 2 and be16(data, lo) == at.PPP_ADDRESS_CONTROL:
+        lo += 2
+    # Bounds: at most two bytes of protocol; the two lines make the reads safe.
+    if hi - lo < 1:
+        return _PPP_TRUNCATED, 0, lo
+    protocol = be8(data, lo)
+    if protocol & 1:
+        lo += 1
+    elif hi - lo < 2:
+        return _PPP_TRUNCATED, 0, lo
+    else:
+        protocol = be16(data, lo)
+        lo += 2
+    if protocol == at.PPP_IPV4:
+        row["ether_type"] = at.TYPE_IPV4
+        return _OK, at.TYPE_IPV4, lo
+    if protocol == at.PPP_IPV6:
+        row["ether_type"] = at.TYPE_IPV6
+        return _OK, at.TYPE_IPV6, lo
+    return _PPP_PROTOCOL_UNSUPPORTED, 0, lo
 
 
 @helper

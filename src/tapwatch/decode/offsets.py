@@ -24,6 +24,11 @@ SLL_ADDRESS: Final = 6
 SLL_PROTOCOL: Final = 14
 SLL_BYTES: Final = 16
 
+# PPP, RFC 1661 section 2, RFC 1662 section 3.1; numbers of IANA ppp-numbers
+PPP_ADDRESS_CONTROL: Final = 0xFF03
+PPP_IPV4: Final = 0x0021
+PPP_IPV6: Final = 0x0057
+
 # EtherTypes, IANA ieee-802-numbers
 TYPE_IPV4: Final = 0x0800
 TYPE_ARP: Final = 0x0806
