@@ -16,20 +16,32 @@ class Damage(StrEnum):
     UNREADABLE = "unreadable"  # the system refuses to give more of it
 
 
+@dataclass(frozen=True, slots=True)
+class KernelLedger:
+    """What the kernel of a live tap has counted, and what became of it beside `packets`."""
+
+    packets: int  # that passed the filter; the dropped ones included
+    loopback_copies: int  # outgoing copies: each packet comes in too
+    unread: int  # left in the ring, or in a block that could not be read
+
+
 @dataclass(slots=True)
 class CaptureCounts:
     """What a source has handed over so far, and what it could not."""
 
-    packets: int = 0
+    packets: int = 0  # those that a filter kept back too
     bytes: int = 0  # on the wire
+    filtered: int = 0  # read from a file, but kept back by the operator's filter
     dropped: int = 0  # by the kernel or the source, before we could read them
+    recorder_dropped: int = 0  # by whoever wrote the file, as the file says; not read, no loss here
     truncated_packets: int = 0  # captured < wire
     late_frames: int = 0  # older than a frame before them
-    skipped_blocks: int = 0  # pcapng blocks without a packet
+    skipped_blocks: int = 0  # pcapng blocks of which nothing is read
     saturated_times: int = 0  # time stamps outside 1823 to 2116, put to its border
     last_ts_ns: int = 0  # running maximum
     damaged_files: dict[Damage, int] = field(default_factory=lambda: dict.fromkeys(Damage, 0))
-    problems: list[str] = field(default_factory=list)  # one line for each damaged file
+    problems: list[str] = field(default_factory=list)  # one line for each loss
+    kernel: KernelLedger | None = None  # of a live tap that has ended
 
     @property
     def truncated_files(self) -> int:
@@ -94,6 +106,16 @@ def tallies_of(counts: CaptureCounts, interface: str, worker: str = "0") -> list
             "Frames lost before they could be read.",
             counts.dropped,
         ),
+        plain(
+            "capture_filtered_packets_total",
+            "Frames of files that the operator's filter kept back.",
+            counts.filtered,
+        ),
+        plain(
+            "capture_recorder_dropped_packets_total",
+            "Frames that the recorder of a file says it lost.",
+            counts.recorder_dropped,
+        ),
         counter(
             "capture_truncated_packets_total",
             "Frames of which only the first bytes were captured.",
@@ -110,7 +132,9 @@ def tallies_of(counts: CaptureCounts, interface: str, worker: str = "0") -> list
             damaged,
         ),
         plain(
-            "capture_skipped_blocks_total", "Pcapng blocks without a packet.", counts.skipped_blocks
+            "capture_skipped_blocks_total",
+            "Pcapng blocks of which nothing is read.",
+            counts.skipped_blocks,
         ),
         plain(
             "capture_saturated_times_total",

@@ -96,7 +96,9 @@ class FlowTable:
         packets : PACKET (n,)
             In the source's order; may be empty.
         until_ns : int
-            All packets up to this time have been handed over.
+            All packets up to this time have been handed over: flows whose time is over by the full
+            second before it end. Whenever that is said changes no row, and not their order, as
+            long as it is true.
 
         Returns
         -------
@@ -108,15 +110,27 @@ class FlowTable:
         low = 0
         while True:
             high = min(len(packets), low + CHECK_PACKETS - self._ordinal % CHECK_PACKETS)
-            is_end = high == len(packets)
-            self._file(packets[low:high], links[low:high], until_ns if is_end else -TIME_MAX_NS)
+            self._file(packets[low:high], links[low:high])
             out.append(self._waiting.due(self._clock_ns))
             if self._ordinal % CHECK_PACKETS == 0:
                 out.append(self._waiting.overflow(self._clock_ns))
-            if is_end:
+            if high == len(packets):
                 break
             low = high
+        out.append(self._pass_silence(until_ns))
         return FlowUpdate(joined([rows for rows in out if len(rows)]), links)
+
+    def _pass_silence(self, until_ns: int) -> NDArray[Any]:
+        # Nothing comes out between two full seconds, so house time moves to a full second only:
+        # a packet that was held up a little, and is older than `until_ns`, keeps its own time.
+        # After the packets, and apart from them: what they do must not depend on the silence
+        # behind them.
+        tick_ns = min(int(until_ns), TIME_MAX_NS) // SECOND_NS * SECOND_NS
+        if tick_ns <= self._clock_ns:
+            return np.empty(0, FLOW)
+        self._clock_ns = tick_ns
+        self._file(np.empty(0, PACKET), np.empty(0, LINK))
+        return self._waiting.due(tick_ns)
 
     def finish(self) -> Iterator[NDArray[Any]]:
         """End all flows: the source has no more packets.
@@ -253,13 +267,14 @@ class FlowTable:
         numbers: NDArray[np.int64] = self._table.slots["row"].astype(np.int64)
         return numbers[numbers > 0] - 1
 
-    def _file(self, packets: NDArray[Any], links: NDArray[Any], until_ns: int) -> None:
+    def _file(self, packets: NDArray[Any], links: NDArray[Any]) -> None:
         if len(self._keys) < len(packets):
             self._keys = np.empty(len(packets), layout.KEY)
         keys, parameters = self._keys[: len(packets)], self._table.parameters
         begin_ns = self._clock_ns
-        clock_ns = fill_keys(packets, keys, begin_ns, parameters, self._fragments, self._key_counts)
-        self._clock_ns = max(clock_ns, min(int(until_ns), TIME_MAX_NS))
+        self._clock_ns = fill_keys(
+            packets, keys, begin_ns, parameters, self._fragments, self._key_counts
+        )
         created = int(self._table.buckets["created"].sum())
         self._run_all(packets, keys, links, self._clock_ns // SECOND_NS * SECOND_NS)
         created = int(self._table.buckets["created"].sum()) - created

@@ -1,0 +1,214 @@
+"""An AF_PACKET socket with a ring: how it is opened, hooked to an interface and asked.
+
+Everything is set before the interface is bound, last of all: so nothing enters the ring that the
+filter would have kept out, and the first packet has a time stamp like all others.
+"""
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import select
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapwatch.capture import ring_layout as at
+from tapwatch.capture.bpf import Program
+from tapwatch.config import CaptureConfig
+from tapwatch.errors import CaptureError
+
+_NAME_BYTES: Final = 16  # IFNAMSIZ
+_NAMES_SHOWN: Final = 20
+_SLOT_BYTES: Final = 2048  # tp_frame_size; version 3 only checks that it divides the block
+_PERMISSION: Final = (
+    "want the capability CAP_NET_RAW: run as root, let systemd give it "
+    "(AmbientCapabilities=CAP_NET_RAW), or start it with `setpriv --ambient-caps +net_raw "
+    "--inh-caps +net_raw`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCounts:
+    """What PACKET_STATISTICS says since it was last asked."""
+
+    packets: int  # that passed the filter; the dropped ones included
+    dropped: int  # there was no room in the ring
+    freezes: int  # times that the ring was found full
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What kind of interface it is."""
+
+    link_type: int  # LINKTYPE_ number
+    is_loopback: bool
+
+
+class PacketSocket:
+    """A socket that is not hooked to anything yet.
+
+    Parameters
+    ----------
+    interface : str
+
+    Raises
+    ------
+    CaptureError
+        No permission, no such interface, or a kind of interface that we cannot read.
+    """
+
+    def __init__(self, interface: str) -> None:
+        self._interface = interface
+        self._socket = _open(interface)
+        self.memory: NDArray[np.uint8] = np.zeros(0, np.uint8)
+        try:
+            self.hardware = self._ask_hardware()
+        except BaseException:
+            self._socket.close()
+            raise
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN | select.POLLERR)
+
+    def _ask_hardware(self) -> Hardware:
+        request = struct.pack("16sH14x", self._interface.encode(), 0)
+        try:
+            answer = fcntl.ioctl(self._socket, at.SIOCGIFHWADDR, request)
+        except OSError as error:
+            raise CaptureError(f"{self._interface}: {error.strerror}") from error
+        kind = struct.unpack_from("16xH", answer)[0]
+        if kind not in at.LINK_TYPES:
+            raise CaptureError(
+                f"{self._interface}: its hardware type is {kind}: want Ethernet (1), loopback "
+                "(772) or raw IP (65534, 519); others give frames that are not decoded here"
+            )
+        return Hardware(at.LINK_TYPES[kind], kind == at.ARPHRD_LOOPBACK)
+
+    def set_up(self, config: CaptureConfig, program: Program | None) -> None:
+        """Install the filter, and map the ring.
+
+        Parameters
+        ----------
+        config : CaptureConfig
+        program : Program or None
+            Locked, so that nothing can take it off.
+
+        Raises
+        ------
+        CaptureError
+            The kernel has no memory for the ring, or does not take the filter.
+        """
+        option = self._socket.setsockopt
+        # Each frame is stamped once, as it comes in: a tcpdump beside us has the same time.
+        option(socket.SOL_SOCKET, at.SO_TIMESTAMPNS, 1)
+        option(at.SOL_PACKET, at.PACKET_VERSION, at.TPACKET_V3)
+        option(at.SOL_PACKET, at.PACKET_RESERVE, at.VLAN_BYTES)
+        if program is not None:
+            self._attach(program)
+        slots = config.ring_block_bytes // _SLOT_BYTES * config.ring_blocks
+        geometry = (config.ring_block_bytes, config.ring_blocks, _SLOT_BYTES, slots)
+        request = struct.pack("7I", *geometry, config.ring_timeout_ms, 0, 0)
+        try:
+            option(at.SOL_PACKET, at.PACKET_RX_RING, request)
+        except OSError as error:
+            raise CaptureError(
+                f"{self._interface}: the kernel gives no ring of capture.ring_blocks = "
+                f"{config.ring_blocks} times capture.ring_block_bytes = "
+                f"{config.ring_block_bytes}: {error.strerror}"
+            ) from error
+        ring_bytes = config.ring_blocks * config.ring_block_bytes
+        self.memory = np.frombuffer(mmap.mmap(self._socket.fileno(), ring_bytes), np.uint8)
+
+    def _attach(self, program: Program) -> None:
+        instructions = ctypes.create_string_buffer(program.sock_filters)
+        request = struct.pack("HP", len(program), ctypes.addressof(instructions))
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, at.SO_ATTACH_FILTER, request)
+            self._socket.setsockopt(socket.SOL_SOCKET, at.SO_LOCK_FILTER, 1)
+        except OSError as error:
+            raise CaptureError(
+                f"{self._interface}: the kernel refuses the filter {program.text!r}: "
+                f"{error.strerror}"
+            ) from error
+
+    def hook(self, *, promiscuous: bool) -> None:
+        """Let packets in; the last step.
+
+        Raises
+        ------
+        CaptureError
+            The interface has gone meanwhile.
+        """
+        try:
+            if promiscuous:
+                index = socket.if_nametoindex(self._interface)
+                member = struct.pack("iHH8x", index, at.PACKET_MR_PROMISC, 0)
+                self._socket.setsockopt(at.SOL_PACKET, at.PACKET_ADD_MEMBERSHIP, member)
+            self._socket.bind((self._interface, at.ETH_P_ALL))
+        except OSError as error:
+            raise CaptureError(f"{self._interface}: {error.strerror}") from error
+
+    def unhook(self) -> None:
+        """Let nothing in any more; what is in the ring stays. Of no use once the interface left."""
+        name = self.name
+        if name:
+            try:
+                self._socket.bind((name, 0))
+            except OSError as error:
+                if error.errno not in (errno.ENODEV, errno.ENXIO, errno.ENETDOWN):
+                    raise
+
+    @property
+    def name(self) -> str:
+        """Name of the interface, which may have been renamed; "" where there is none any more."""
+        return str(self._socket.getsockname()[0])
+
+    def is_up(self) -> bool | None:
+        """True where the interface is up and has a carrier; None where it is gone."""
+        name = self.name
+        if not name:
+            return None
+        try:
+            answer = fcntl.ioctl(
+                self._socket, at.SIOCGIFFLAGS, struct.pack("16sH14x", name.encode(), 0)
+            )
+        except OSError:
+            return None
+        wanted = at.IFF_UP | at.IFF_RUNNING
+        return bool(struct.unpack_from("16xH", answer)[0] & wanted == wanted)
+
+    def wait(self, seconds: float) -> int:
+        """Wait for a block, at most that long; returns the socket's error, 0 without one."""
+        for _, events in self._poll.poll(max(0, round(seconds * 1000))):
+            if events & (select.POLLERR | select.POLLHUP):
+                return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return 0
+
+    def statistics(self) -> KernelCounts:
+        """Ask the kernel for its counts, which begin at 0 again."""
+        answer = self._socket.getsockopt(at.SOL_PACKET, at.PACKET_STATISTICS, 12)
+        return KernelCounts(*struct.unpack("3I", answer))
+
+    def close(self) -> None:
+        """Let go of the interface; the memory stays for those who hold it."""
+        # Python's mapping holds the socket open, so that closing it would not unhook it.
+        self.unhook()
+        self._socket.close()
+
+
+def _open(interface: str) -> socket.socket:
+    names = [name for _, name in socket.if_nameindex()]
+    if interface not in names:
+        shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+        raise CaptureError(f"{interface}: no such interface: want one of {shown}")
+    try:
+        # Protocol 0: nothing comes in before `hook`.
+        return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    except PermissionError as error:
+        raise CaptureError(f"{interface}: {error.strerror}: {_PERMISSION}") from error
+    except OSError as error:
+        raise CaptureError(f"{interface}: no packet socket: {error.strerror}") from error
