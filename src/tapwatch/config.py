@@ -23,6 +23,20 @@ class CaptureConfig(Section):
 
     batch_frames: Annotated[int, Field(ge=1, le=1 << 20)] = 8192
     """Frames handed on at once; about 8,192 stay in the processor's cache."""
+    ring_blocks: Annotated[int, Field(ge=2, le=65_536)] = 64
+    """Blocks of a live tap's ring, which the kernel fills while the program is busy elsewhere."""
+    ring_block_bytes: Annotated[int, Field(ge=65_536, le=1 << 24, multiple_of=65_536)] = 1 << 20
+    """Size of a block; a frame that is longer is cut to it. 64 of 1 MiB hold 2 s at 250 Mbit/s."""
+    ring_timeout_ms: Annotated[int, Field(ge=1, le=1000)] = 10
+    """A block that is not full is handed over after this long: what a packet waits on a slow wire."""
+
+
+class DecodeConfig(Section):
+    """[decode]: how far into a frame is looked."""
+
+    tunnel_depth: Annotated[int, Field(ge=0, le=8)] = 0
+    """Tunnels that are opened, one in another; 0 leaves every tunnel one flow by its outer
+    header."""
 
 
 class FlowConfig(Section):
@@ -66,6 +80,8 @@ class DetectConfig(Section):
 
     max_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 1024
     """Rows scored at once; 1024 fit the second-level cache, 4096 and more are slower."""
+    max_wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
+    """On a live tap, rows wait no longer than this for their batch to fill."""
 
 
 class AlertsConfig(Section):
@@ -82,6 +98,8 @@ class AlertsConfig(Section):
 class TelemetryConfig(Section):
     """[telemetry]: how metrics are served."""
 
+    listen: str = "127.0.0.1:9477"
+    """ADDRESS:PORT on which `tapwatch run` serves metrics; `--listen` goes before it."""
     request_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """A client that is silent for this long is hung up on."""
     max_connections: Annotated[int, Field(ge=1, le=1024)] = 32
@@ -92,6 +110,7 @@ class Config(Section):
     """The whole file; every section may be left out."""
 
     capture: CaptureConfig = CaptureConfig()
+    decode: DecodeConfig = DecodeConfig()
     flows: FlowConfig = FlowConfig()
     detect: DetectConfig = DetectConfig()
     alerts: AlertsConfig = AlertsConfig()
