@@ -65,10 +65,13 @@ PACKET: Final = np.dtype(
         ("captured_bytes", "<u4"),
         ("ip_bytes", "<u4"),  # total length of the IP packet by its own header
         ("ip_id", "<u4"),  # IPv4 identification, or that of the IPv6 fragment header
-        ("tunnel_id", "<u4"),  # VNI, TEID, key...; 0 outside tunnels
+        # Hash of the tunnels gone through, the same for both directions: of each its kind and its
+        # VNI or GRE key, or else the pair of its outer addresses. 0 outside opened tunnels.
+        ("tunnel_id", "<u4"),
         ("tcp_seq", "<u4"),
         ("tcp_ack", "<u4"),
         ("ip_header_bytes", "<u2"),  # with options or extension headers, up to the transport header
+        ("transport_header_bytes", "<u2"),
         ("frag_offset_bytes", "<u2"),  # offset of this fragment within its datagram
         ("ether_type", "<u2"),  # of the innermost link header
         ("vlan_tci", "<u2"),  # of the outermost tag (or the one that the kernel took out)
@@ -90,7 +93,6 @@ PACKET: Final = np.dtype(
         ("ip_tos", "u1"),  # DS field or traffic class
         ("ip_flags", "u1"),  # 4 reserved, 2 don't fragment, 1 more fragments
         ("is_fragment", "u1"),  # 1 where more fragments follow or the offset is not 0
-        ("transport_header_bytes", "u1"),
         # Bits: 1 MSS, 2 window scale, 4 SACK permitted, 8 SACK, 16 timestamps, 32 where the capture
         # ends inside the list, 64 where the list is malformed.
         ("tcp_options", "u1"),
@@ -118,6 +120,7 @@ LINK: Final = np.dtype(
             "<u2",
         ),  # of the flow's key as this packet goes: ICMP types, ports of fragments
         ("dst_port", "<u2"),
+        ("proto", "u1"),  # of the flow's key: a later IPv6 fragment has that of its first one
         ("is_flow", "u1"),
         ("direction", "u1"),  # 0 from the initiator, 1 to it
     ],
@@ -285,7 +288,7 @@ class Names:
 
     src: list[str]  # IPv4 dotted, IPv6 as RFC 5952, MAC with colons
     dst: list[str]
-    proto: list[str]  # "TCP", "UDP", "ICMP", "IPv6-ICMP", "ARP", or the protocol number
+    proto: list[str]  # IANA's: "TCP", "UDP", "IPv6-ICMP", "SCTP"...; "ARP"; or the number
     community_id: list[str]  # "" without a flow
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.decode.kernel import decode_rows
-from tapwatch.decode.status import DecodeStatus, OptionFault, Protocol
+from tapwatch.config import DecodeConfig
+from tapwatch.decode.kernel import decode_rows, no_counts, open_rows
+from tapwatch.decode.status import DecodeStatus, OptionFault, Protocol, Tunnel, Unopened
 from tapwatch.errors import TapwatchError
 from tapwatch.tables import PACKET, FrameBatch, Tally
 
@@ -20,15 +21,16 @@ class Decoder:
 
     Parameters
     ----------
+    config : DecodeConfig, optional
     clock_ns : int, optional
         Latest capture time of the part of the source that another decoder has done.
     """
 
-    def __init__(self, clock_ns: int = -(1 << 63)) -> None:
+    def __init__(self, config: DecodeConfig | None = None, clock_ns: int = -(1 << 63)) -> None:
         self.clock_ns = clock_ns
-        self._status_counts = np.zeros(len(DecodeStatus), np.int64)
-        self._protocol_counts = np.zeros(len(Protocol), np.int64)
-        self._option_fault_counts = np.zeros(len(OptionFault), np.int64)
+        self._tunnel_depth = (config or DecodeConfig()).tunnel_depth
+        self._scratch = np.zeros(2, PACKET)
+        self._counts = no_counts()
 
     def decode(self, batch: FrameBatch) -> NDArray[Any]:
         """Decode every frame; one row out per frame in, in the same order.
@@ -42,7 +44,8 @@ class Decoder:
         -------
         packets : PACKET (n_frames,)
             A frame that could not be decoded is still a row: `status` says how far we came, what
-            was read until then stays, and what could not be read is 0.
+            was read until then stays, and what could not be read is 0. Where a tunnel was
+            opened, the row is that of the packet inside; times, lengths and number are the frame's.
 
         Raises
         ------
@@ -58,16 +61,14 @@ class Decoder:
         (0,)
         """
         packets = np.empty(len(batch), PACKET)
-        packet_bytes = packets.view(np.uint8).reshape(len(batch), PACKET.itemsize)
+        data = _read_only(batch.data)
         n_done, self.clock_ns = decode_rows(
-            _read_only(batch.data),
+            data,
             _read_only(batch.frames),
             packets,
-            packet_bytes,
+            _bytes_of(packets),
             self.clock_ns,
-            self._status_counts,
-            self._protocol_counts,
-            self._option_fault_counts,
+            self._counts,
         )
         if n_done < len(batch):
             frame = batch.frames[n_done]
@@ -75,12 +76,22 @@ class Decoder:
                 f"frame {frame['number']}: {frame['captured_bytes']} bytes from {frame['start']}: "
                 f"want a part of the batch's {len(batch.data)} bytes (the source has a fault)"
             )
+        if self._tunnel_depth:
+            open_rows(
+                data,
+                packets,
+                _bytes_of(packets),
+                self._tunnel_depth,
+                self._scratch,
+                _bytes_of(self._scratch),
+                self._counts,
+            )
         return packets
 
     @property
     def counts(self) -> dict[str, int]:
         """Frames so far by status, in lower case; all of them, also where 0."""
-        return _by_name(DecodeStatus, self._status_counts)
+        return _by_name(DecodeStatus, self._counts.statuses)
 
     def tallies(self) -> list[Tally]:
         """Counts for telemetry; every label value is there from the start."""
@@ -97,13 +108,25 @@ class Decoder:
                     "decode_protocol_packets_total",
                     "Frames by the innermost protocol that a header named.",
                     "protocol",
-                    _by_name(Protocol, self._protocol_counts),
+                    _by_name(Protocol, self._counts.protocols),
                 ),
                 (
                     "decode_tcp_option_faults_total",
                     "TCP packets whose option list could not be read to its end.",
                     "fault",
-                    _by_name(OptionFault, self._option_fault_counts),
+                    _by_name(OptionFault, self._counts.option_faults),
+                ),
+                (
+                    "decode_tunnel_packets_total",
+                    "Tunnels opened, by kind; a frame in two tunnels counts twice.",
+                    "tunnel",
+                    _by_name(Tunnel, self._counts.tunnels),
+                ),
+                (
+                    "decode_tunnels_unopened_total",
+                    "Frames with a tunnel left closed, while decode.tunnel_depth is above 0.",
+                    "reason",
+                    _by_name(Unopened, self._counts.unopened),
                 ),
             )
         ]
@@ -118,6 +141,11 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def _bytes_of(packets: NDArray[Any]) -> NDArray[np.uint8]:
+    """The memory of rows, uint8 (n, PACKET.itemsize)."""
+    return packets.view(np.uint8).reshape(len(packets), PACKET.itemsize)
 
 
 def _by_name(names: type[IntEnum], counts: NDArray[np.int64]) -> dict[str, int]:

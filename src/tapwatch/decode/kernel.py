@@ -1,29 +1,66 @@
-"""The compiled entry point: frames in, one written row each out."""
+"""The compiled entry points: frames in, one written row each out; then tunnels, where asked for.
 
-from typing import Any
+Apart, so that who leaves tunnels closed neither runs through the second nor compiles it.
+"""
+
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from tapwatch.decode import offsets as at
-from tapwatch.decode.link import read_arp, read_link
-from tapwatch.decode.network import read_ipv4, read_ipv6
-from tapwatch.decode.status import DecodeStatus, OptionFault, Protocol
-from tapwatch.decode.transport import OPTIONS_CUT, OPTIONS_MALFORMED, read_transport
+from tapwatch.decode.frame import read_frame
+from tapwatch.decode.opening import open_tunnels, reasons_by_status
+from tapwatch.decode.status import DecodeStatus, OptionFault, Protocol, Tunnel, Unopened
+from tapwatch.decode.tcp import OPTIONS_CUT, OPTIONS_MALFORMED
 from tapwatch.decode.words import helper
 
 _OK = int(DecodeStatus.OK)
-_ETHER_TYPE_UNSUPPORTED = int(DecodeStatus.ETHER_TYPE_UNSUPPORTED)
-_TCP = int(Protocol.TCP)
-_UDP = int(Protocol.UDP)
-_ICMP = int(Protocol.ICMP)
-_ICMPV6 = int(Protocol.ICMPV6)
 _OTHER_IP = int(Protocol.OTHER_IP)
 _ARP = int(Protocol.ARP)
 _OTHER = int(Protocol.OTHER)
 _CUT = int(OptionFault.CUT)
 _MALFORMED = int(OptionFault.MALFORMED)
+
+
+def _protocols_by_number() -> NDArray[np.int64]:
+    """Protocol of each IP protocol number, 256 of them."""
+    protocols = np.full(256, _OTHER_IP, np.int64)
+    for number, protocol in (
+        (at.PROTO_TCP, Protocol.TCP),
+        (at.PROTO_UDP, Protocol.UDP),
+        (at.PROTO_UDP_LITE, Protocol.UDP_LITE),
+        (at.PROTO_SCTP, Protocol.SCTP),
+        (at.PROTO_DCCP, Protocol.DCCP),
+        (at.PROTO_ICMP, Protocol.ICMP),
+        (at.PROTO_ICMPV6, Protocol.ICMPV6),
+        (at.PROTO_IGMP, Protocol.IGMP),
+        (at.PROTO_ESP, Protocol.ESP),
+        (at.PROTO_GRE, Protocol.GRE),
+    ):
+        protocols[number] = protocol
+    return protocols
+
+
+_PROTOCOL_OF: Final = _protocols_by_number()
+_UNOPENED_OF: Final = reasons_by_status()
+
+
+class Counts(NamedTuple):
+    """What is counted, each by value of its enumeration."""
+
+    statuses: NDArray[np.int64]  # (len(DecodeStatus),)
+    protocols: NDArray[np.int64]  # (len(Protocol),)
+    option_faults: NDArray[np.int64]  # (len(OptionFault),)
+    tunnels: NDArray[np.int64]  # (len(Tunnel),) opened
+    unopened: NDArray[np.int64]  # (len(Unopened),)
+
+
+def no_counts() -> Counts:
+    """Counts from the start."""
+    names = (DecodeStatus, Protocol, OptionFault, Tunnel, Unopened)
+    return Counts(*(np.zeros(len(name), np.int64) for name in names))
 
 
 @njit(nogil=True, cache=True)
@@ -33,9 +70,7 @@ def decode_rows(
     packets: NDArray[Any],
     packet_bytes: NDArray[np.uint8],
     clock_ns: int,
-    status_counts: NDArray[np.int64],
-    protocol_counts: NDArray[np.int64],
-    option_fault_counts: NDArray[np.int64],
+    counts: Counts,
 ) -> tuple[int, int]:
     """Decode frame by frame; a row's old content does not matter.
 
@@ -49,8 +84,8 @@ def decode_rows(
         The same memory as `packets`.
     clock_ns : int
         Latest capture time before this batch.
-    status_counts, protocol_counts, option_fault_counts : int64 (n,)
-        Added to in place, by value of DecodeStatus, Protocol and OptionFault.
+    counts : Counts
+        Added to in place.
 
     Returns
     -------
@@ -59,6 +94,9 @@ def decode_rows(
     clock_ns : int
         Latest capture time of the source, this batch included.
     """
+    # Taken out once: each time counts references.
+    status_counts, protocol_counts = counts.statuses, counts.protocols
+    fault_counts = counts.option_faults
     for i in range(len(frames)):
         frame = frames[i]
         lo = int(frame["start"])
@@ -75,18 +113,63 @@ def decode_rows(
         _copy_frame(frame, clock_ns, wire_bytes, row)
 
         link_type = int(np.int64(frame["link_type"]))
-        status = _decode_frame(data, lo, lo + captured_bytes, lo + wire_bytes, link_type, row)
+        status = read_frame(data, lo, lo + captured_bytes, lo + wire_bytes, link_type, row)
         row["status"] = status
-        # ARP knows IPv4 addresses too, but is not an IP packet.
-        is_ip = row["ip_version"] != 0 and row["ether_type"] != at.TYPE_ARP
-        row["is_flow"] = status == _OK and is_ip
+        row["is_flow"] = status == _OK and _is_ip(row)
         status_counts[status] += 1
-        protocol_counts[_protocol(row)] += 1
-        if row["tcp_options"] & OPTIONS_CUT:
-            option_fault_counts[_CUT] += 1
-        if row["tcp_options"] & OPTIONS_MALFORMED:
-            option_fault_counts[_MALFORMED] += 1
+        _count(row, 1, protocol_counts, fault_counts)
     return len(frames), clock_ns
+
+
+@njit(nogil=True, cache=True)
+def open_rows(
+    data: NDArray[np.uint8],
+    packets: NDArray[Any],
+    packet_bytes: NDArray[np.uint8],
+    depth: int,
+    scratch: NDArray[Any],
+    scratch_bytes: NDArray[np.uint8],
+    counts: Counts,
+) -> None:
+    """Replace the rows of packets in tunnels by those of what is inside, where that reads OK.
+
+    Parameters
+    ----------
+    data : uint8 (n_bytes,)
+    packets : PACKET (n_frames,)
+        As `decode_rows` wrote them from `data`; updated.
+    packet_bytes : uint8 (n_frames, PACKET.itemsize)
+        The same memory as `packets`.
+    depth : int
+        Tunnels to open, one in another; at least 1.
+    scratch : PACKET (2,)
+        Overwritten.
+    scratch_bytes : uint8 (2, PACKET.itemsize)
+        The same memory as `scratch`.
+    counts : Counts
+        Added to in place; protocols and option faults move from the outer packet to the inner one.
+    """
+    protocol_counts, fault_counts = counts.protocols, counts.option_faults
+    tunnel_counts, unopened_counts = counts.tunnels, counts.unopened
+    for i in range(len(packets)):
+        row = packets[i]
+        if row["is_flow"] == 0:
+            continue
+        inner = open_tunnels(
+            data,
+            row,
+            depth,
+            scratch,
+            scratch_bytes,
+            tunnel_counts,
+            unopened_counts,
+            _UNOPENED_OF,
+        )
+        if inner >= 0:
+            _count(row, -1, protocol_counts, fault_counts)
+            packet_bytes[i, :] = scratch_bytes[inner, :]
+            row["is_flow"] = _is_ip(row)
+            _count(row, 1, protocol_counts, fault_counts)
 
 
 @helper
@@ -106,40 +189,27 @@ def _copy_frame(frame: Any, clock_ns: int, wire_bytes: int, row: Any) -> None:
 
 
 @helper
-def _decode_frame(
-    data: NDArray[np.uint8], lo: int, hi: int, wire_end: int, link_type: int, row: Any
-) -> int:
-    """Go from header to header until one stops us; returns the DecodeStatus."""
-    status, ether_type, network = read_link(data, lo, hi, link_type, row)
-    if status != _OK:
-        return status
-    if ether_type == at.TYPE_IPV4:
-        status, transport, ip_end = read_ipv4(data, network, hi, wire_end, row)
-    elif ether_type == at.TYPE_IPV6:
-        status, transport, ip_end = read_ipv6(data, network, hi, wire_end, row)
-    elif ether_type == at.TYPE_ARP:
-        return read_arp(data, network, hi, row)
-    else:
-        return _ETHER_TYPE_UNSUPPORTED
-    if status != _OK:
-        return status
-    return read_transport(data, transport, hi, ip_end, row)
+def _is_ip(row: Any) -> bool:
+    """Tell IP packets from ARP, which knows IPv4 addresses too."""
+    return bool(row["ip_version"] != 0 and row["ether_type"] != at.TYPE_ARP)
+
+
+@helper
+def _count(
+    row: Any, by: int, protocol_counts: NDArray[np.int64], fault_counts: NDArray[np.int64]
+) -> None:
+    protocol_counts[_protocol(row)] += by
+    if row["tcp_options"] & OPTIONS_CUT:
+        fault_counts[_CUT] += by
+    if row["tcp_options"] & OPTIONS_MALFORMED:
+        fault_counts[_MALFORMED] += by
 
 
 @helper
 def _protocol(row: Any) -> int:
     """Protocol to count a row under: the last one whose header told us its name."""
-    proto = int(row["proto"])
     if row["ether_type"] == at.TYPE_ARP:
         return _ARP
     if row["ip_version"] == 0:
         return _OTHER
-    if proto == at.PROTO_TCP:
-        return _TCP
-    if proto == at.PROTO_UDP:
-        return _UDP
-    if proto == at.PROTO_ICMP:
-        return _ICMP
-    if proto == at.PROTO_ICMPV6:
-        return _ICMPV6
-    return _OTHER_IP
+    return int(_PROTOCOL_OF[row["proto"]])

@@ -1,4 +1,8 @@
-"""IPv4 and IPv6 headers, up to the transport header."""
+"""IPv4 and IPv6 headers, up to the transport header.
+
+A packet that is longer than its frame is refused (IPV4_BEYOND_FRAME, IPV6_BEYOND_FRAME): no host
+takes it, so what it claims to carry arrived nowhere. Its row keeps what the header says.
+"""
 
 from typing import Any
 
@@ -15,6 +19,10 @@ _IPV4_BAD_VERSION = int(DecodeStatus.IPV4_BAD_VERSION)
 _IPV4_BAD_HEADER_LENGTH = int(DecodeStatus.IPV4_BAD_HEADER_LENGTH)
 _IPV4_BAD_TOTAL_LENGTH = int(DecodeStatus.IPV4_BAD_TOTAL_LENGTH)
 _IPV4_BEYOND_FRAME = int(DecodeStatus.IPV4_BEYOND_FRAME)
+_IPV4_AUTHENTICATION_TRUNCATED = int(DecodeStatus.IPV4_AUTHENTICATION_TRUNCATED)
+_IPV4_AUTHENTICATION_BEYOND_IP = int(DecodeStatus.IPV4_AUTHENTICATION_BEYOND_IP)
+_IPV4_AUTHENTICATION_BAD_LENGTH = int(DecodeStatus.IPV4_AUTHENTICATION_BAD_LENGTH)
+_IPV4_CHAIN_TOO_LONG = int(DecodeStatus.IPV4_CHAIN_TOO_LONG)
 _IPV6_TRUNCATED = int(DecodeStatus.IPV6_TRUNCATED)
 _IPV6_BAD_VERSION = int(DecodeStatus.IPV6_BAD_VERSION)
 _IPV6_BEYOND_FRAME = int(DecodeStatus.IPV6_BEYOND_FRAME)
@@ -80,13 +88,51 @@ def read_ipv4(
     row["ip_bytes"] = total_bytes
     if total_bytes < header_bytes:
         return _IPV4_BAD_TOTAL_LENGTH, lo, lo
-    # No host takes such a packet; what follows it on the wire, if anything, is another frame.
+    # What follows it on the wire, if anything, is another frame.
     if lo + total_bytes > wire_end:
         return _IPV4_BEYOND_FRAME, lo, lo
     # Bounds: nobody reads the options, but whoever reads on begins within the capture.
     if lo + header_bytes > hi:
         return _IPV4_TRUNCATED, lo, lo
+    if row["proto"] == at.PROTO_AUTHENTICATION and row["is_fragment"] == 0:
+        return _read_authentication(data, lo, hi, lo + total_bytes, row)
     return _OK, lo + header_bytes, lo + total_bytes
+
+
+@helper
+def _read_authentication(
+    data: NDArray[np.uint8], lo: int, hi: int, ip_end: int, row: Any
+) -> tuple[int, int, int]:
+    """Walk the authentication headers (RFC 4302) behind the IPv4 header at `lo`, already read.
+
+    Not in fragments: only the first one shows what follows, and protocol is part of what makes
+    fragments one datagram (RFC 791 section 3.2).
+    """
+    here = lo + int(row["ip_header_bytes"])
+    kind = int(row["proto"])
+    n_headers = 0
+    while kind == at.PROTO_AUTHENTICATION:
+        if n_headers == at.EXTENSION_MAX_HEADERS:
+            return _IPV4_CHAIN_TOO_LONG, lo, lo
+        if ip_end - here < at.AUTHENTICATION_MIN_BYTES:
+            return _IPV4_AUTHENTICATION_BEYOND_IP, lo, lo
+        # Bounds: the reads below are in the first two bytes; this line makes them safe.
+        if hi - here < at.AUTHENTICATION_MIN_BYTES:
+            return _IPV4_AUTHENTICATION_TRUNCATED, lo, lo
+        n_bytes = 4 * (be8(data, here + at.EXTENSION_LENGTH) + 2)
+        if n_bytes < at.AUTHENTICATION_MIN_BYTES:
+            return _IPV4_AUTHENTICATION_BAD_LENGTH, lo, lo
+        if ip_end - here < n_bytes:
+            return _IPV4_AUTHENTICATION_BEYOND_IP, lo, lo
+        # Bounds: the next header, or the transport header, begins within the capture.
+        if hi - here < n_bytes:
+            return _IPV4_AUTHENTICATION_TRUNCATED, lo, lo
+        kind = be8(data, here + at.EXTENSION_NEXT_HEADER)
+        here += n_bytes
+        row["proto"] = kind
+        row["ip_header_bytes"] = here - lo
+        n_headers += 1
+    return _OK, here, ip_end
 
 
 @helper
@@ -134,7 +180,11 @@ def read_ipv6(
 def _read_extensions(
     data: NDArray[np.uint8], lo: int, hi: int, ip_end: int, row: Any
 ) -> tuple[int, int, int]:
-    """Walk the extension headers of the IPv6 header at `lo`, all of whose bytes were captured."""
+    """Walk the extension headers of the IPv6 header at `lo`, all of whose bytes were captured.
+
+    RFC 7045 section 4 lists them, and RFC 6564 gave all but two of them one form. ESP ends the
+    walk: what follows is encrypted. Mobility, HIP and Shim6 messages end with "no next header".
+    """
     here = lo + at.IPV6_BYTES
     kind = int(row["proto"])
     n_headers = 0
@@ -145,6 +195,9 @@ def _read_extensions(
         at.PROTO_FRAGMENT,
         at.PROTO_AUTHENTICATION,
         at.PROTO_DESTINATION,
+        at.PROTO_MOBILITY,
+        at.PROTO_HIP,
+        at.PROTO_SHIM6,
     ):
         if n_headers == at.EXTENSION_MAX_HEADERS:
             return _IPV6_CHAIN_TOO_LONG, lo, lo

@@ -91,13 +91,24 @@ EXTENSION_MAX_HEADERS: Final = 16  # a bound of ours: RFC 8200 4.1 names 7 in a 
 # Protocol numbers, IANA protocol-numbers
 PROTO_HOP_BY_HOP: Final = 0
 PROTO_ICMP: Final = 1
+PROTO_IGMP: Final = 2
+PROTO_IPV4: Final = 4
 PROTO_TCP: Final = 6
 PROTO_UDP: Final = 17
+PROTO_DCCP: Final = 33
+PROTO_IPV6: Final = 41
 PROTO_ROUTING: Final = 43
 PROTO_FRAGMENT: Final = 44
+PROTO_GRE: Final = 47
+PROTO_ESP: Final = 50
 PROTO_AUTHENTICATION: Final = 51
 PROTO_ICMPV6: Final = 58
 PROTO_DESTINATION: Final = 60
+PROTO_SCTP: Final = 132
+PROTO_MOBILITY: Final = 135  # RFC 6275 section 6.1
+PROTO_UDP_LITE: Final = 136
+PROTO_HIP: Final = 139  # RFC 7401 section 5.1
+PROTO_SHIM6: Final = 140  # RFC 5533 section 5.1
 
 # TCP, RFC 9293 section 3.1
 TCP_SRC_PORT: Final = 0
@@ -135,3 +146,36 @@ ICMP_TYPE: Final = 0
 ICMP_CODE: Final = 1
 ICMP_BYTES: Final = 8  # no message of RFC 792 is shorter
 ICMPV6_BYTES: Final = 4  # type, code, checksum; the rest is the message's body
+
+# The ports stand where UDP has them in UDP-Lite, SCTP and DCCP too.
+
+# UDP-Lite, RFC 3828 section 3.1
+UDP_LITE_COVERAGE: Final = 4  # of the checksum, header included; 0 is all of it
+
+# SCTP common header, RFC 9260 section 3.1
+SCTP_BYTES: Final = 12
+
+# DCCP generic header, RFC 4340 section 5.1
+DCCP_DATA_OFFSET: Final = 4  # header length in units of 4 bytes, options included
+DCCP_TYPE_X: Final = 8
+DCCP_X: Final = 0x01  # long sequence numbers
+DCCP_SHORT_BYTES: Final = 12
+DCCP_LONG_BYTES: Final = 16
+
+# IGMP, RFC 2236 section 2 and RFC 3376 section 4: no message is shorter
+IGMP_BYTES: Final = 8
+
+# ESP, RFC 4303 section 2: index and sequence number; what follows is encrypted
+ESP_BYTES: Final = 8
+
+# GRE, RFC 2784, 2890, 1701; version 1: RFC 2637 section 4.1
+GRE_FLAGS: Final = 0
+GRE_PROTOCOL: Final = 2
+GRE_BYTES: Final = 4
+GRE_FIELD_BYTES: Final = 4  # of each optional field
+GRE_CHECKSUM: Final = 0x8000
+GRE_ROUTING: Final = 0x4000  # the offset of the route shares four bytes with the checksum
+GRE_KEY: Final = 0x2000
+GRE_SEQUENCE: Final = 0x1000
+GRE_ACKNOWLEDGE: Final = 0x0080  # version 1 only
+GRE_VERSION: Final = 0x0007
