@@ -74,7 +74,7 @@ class Corridor:
         workers: int = 1,
         watch: Watch = no_watch,
     ) -> None:
-        self.decoder = Decoder()
+        self.decoder = Decoder(config.decode)
         self.flows = FlowTable(config.flows, workers=workers)
         self.views: dict[str, View] = {name: VIEWS[name](dtype) for name in views}
         self._watch = watch
