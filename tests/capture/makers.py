@@ -6,6 +6,10 @@ from collections.abc import Iterable, Sequence
 from tapwatch.capture import open_captures
 from tests.capture.naive import Packet
 
+KUZNETZOV = 0xA1B2CD34
+IXIA_HARDWARE = 0x1C0001AC
+IXIA_SOFTWARE = 0x1C0001AB
+
 Frames = Sequence[tuple[int, bytes]]  # time in ns, bytes
 
 
@@ -26,16 +30,40 @@ def pcap(
     version: tuple[int, int] = (2, 4),
     cut: int = 0,
     swapped: bool = False,
+    magic: int | None = None,
 ) -> bytes:
     """A pcap file; the last `cut` bytes of each frame were not captured."""
     unit = 1 if nano else 1000
-    magic = 0xA1B23C4D if nano else 0xA1B2C3D4
+    magic = magic or (0xA1B23C4D if nano else 0xA1B2C3D4)
     out = struct.pack(order + "IHHiIII", magic, *version, 0, 0, 262144, link_type)
+    out += b"size" if magic in (IXIA_HARDWARE, IXIA_SOFTWARE) else b""
+    more = b"if\0\0pr\4\0" if magic == KUZNETZOV else b""
     for ts_ns, frame in packets:
         kept = frame[: len(frame) - cut]
         lengths = (len(frame), len(kept)) if swapped else (len(kept), len(frame))
         seconds, rest = divmod(ts_ns, 10**9)
-        out += struct.pack(order + "IIII", seconds, rest // unit, *lengths) + kept
+        out += struct.pack(order + "IIII", seconds, rest // unit, *lengths) + more + kept
+    return out
+
+
+def snoop(
+    packets: Frames,
+    *,
+    datalink: int = 4,
+    version: int = 2,
+    cut: int = 0,
+    pad: int = 4,
+    drops: Sequence[int] = (),
+) -> bytes:
+    """A snoop file; frames are padded to multiples of `pad` bytes; `drops` are cumulative."""
+    out = b"snoop\0\0\0" + struct.pack(">II", version, datalink)
+    for i, (ts_ns, frame) in enumerate(packets):
+        kept = frame[: len(frame) - cut]
+        body = kept + bytes(-len(kept) % pad)
+        seconds, rest = divmod(ts_ns, 10**9)
+        lengths = (len(frame), len(kept), 24 + len(body))
+        lost = drops[i] if i < len(drops) else 0
+        out += struct.pack(">IIIIII", *lengths, lost, seconds, rest // 1000) + body
     return out
 
 
@@ -84,22 +112,33 @@ def enhanced(
     which: int = 0,
     wire: int | None = None,
     flags: int | None = None,
+    drops: int | None = None,
 ) -> bytes:
     lengths = (len(frame), len(frame) if wire is None else wire)
     head = struct.pack(order + "IIIII", which, ticks >> 32, ticks & 0xFFFFFFFF, *lengths)
     pairs = [] if flags is None else [(1, b"why"), (2, struct.pack(order + "I", flags))]
+    pairs += [] if drops is None else [(4, struct.pack(order + "Q", drops))]
     return block(order, 6, head + padded(frame) + options(order, *pairs))
 
 
-def obsolete(ticks: int, frame: bytes, *, order: str = "<", which: int = 0) -> bytes:
-    size = len(frame)
-    head = struct.pack(order + "HHIIII", which, 7, ticks >> 32, ticks & 0xFFFFFFFF, size, size + 1)
+def obsolete(
+    ticks: int, frame: bytes, *, order: str = "<", which: int = 0, drops: int = 7
+) -> bytes:
+    lengths = (len(frame), len(frame) + 1)
+    head = struct.pack(order + "HHIIII", which, drops, ticks >> 32, ticks & 0xFFFFFFFF, *lengths)
     return block(order, 2, head + padded(frame))
 
 
 def simple(frame: bytes, *, order: str = "<", wire: int | None = None) -> bytes:
     size = len(frame) if wire is None else wire
     return block(order, 3, struct.pack(order + "I", size) + padded(frame))
+
+
+def statistics(which: int = 0, *, order: str = "<", **counts: int) -> bytes:
+    """Interface statistics: received, by_interface, accepted, by_system, delivered."""
+    codes = {"received": 4, "by_interface": 5, "accepted": 6, "by_system": 7, "delivered": 8}
+    pairs = [(codes[name], struct.pack(order + "Q", count)) for name, count in counts.items()]
+    return block(order, 5, struct.pack(order + "III", which, 1, 2) + options(order, *pairs))
 
 
 def pcapng(packets: Frames, *, order: str = "<", name: str = "") -> bytes:
@@ -121,7 +160,8 @@ def rich_pcapng() -> bytes:
         out += simple(b"lmnopq", order=order)
         out += interface(order, link_type=276)
         out += obsolete(1_600_000_000_000_000, b"rst", order=order, which=2)
-        out += block(order, 5, bytes(12))
+        out += statistics(1, order=order, received=10**6, by_interface=2, by_system=1)
+        out += block(order, 0x0BAD, b"PEN\0" + bytes(9))
     return out
 
 

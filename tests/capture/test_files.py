@@ -344,6 +344,8 @@ def test_tallies_count_every_frame_and_loss(tmp_path):
     assert after["capture_truncated_packets_total"] == {("file", "0"): 8}
     assert after["capture_damaged_files_total"][("cut_short",)] == 1
     assert after["capture_skipped_blocks_total"] == {(): 4}
+    assert after["capture_recorder_dropped_packets_total"] == {(): 20}
+    assert after["capture_filtered_packets_total"] == {(): 0}
     assert after["capture_late_frames_total"] == {(): source.counts.late_frames}
     assert source.counts.late_frames > 0
     assert np.isclose(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tapwatch.capture import layout as at
 from tapwatch.capture.kernel import deliver
+from tapwatch.capture.sieve import Sieve
 from tapwatch.capture.source import CaptureCounts
 from tapwatch.tables import FRAME, FrameBatch
 
@@ -49,31 +50,42 @@ class InterfaceTable:
 
 
 class Delivery:
-    """Makes batches out of frames that are in canonical order."""
+    """Makes batches out of frames that are in canonical order.
 
-    def __init__(self, interfaces: InterfaceTable, counts: CaptureCounts) -> None:
+    Frames that a sieve keeps back have a number, and are counted; they move neither the clock nor
+    the numbers of interfaces: the rest is as if the capture had been recorded with the filter.
+    """
+
+    def __init__(
+        self, interfaces: InterfaceTable, counts: CaptureCounts, sieve: Sieve | None = None
+    ) -> None:
         self._interfaces = interfaces
         self._counts = counts
+        self._sieve = sieve
         self._ended = False
         self._totals = np.zeros(1, at.DELIVERED)
         self._totals["clock_ns"] = at.INT64_MIN
 
     def batch(self, data: NDArray[np.uint8], frames: NDArray[Any]) -> FrameBatch:
-        """Number and count the frames, in place, and wrap them."""
+        """Sift, number and count the frames, in place, and wrap them; none may be left."""
+        if self._sieve is not None:
+            frames = self._sieve.keep(data, frames, self._totals)
         done = 0
         while (done := deliver(frames, done, self._interfaces.numbers, self._totals)) < len(frames):
             self._interfaces.number(int(frames[done]["interface"]))
         total, counts = self._totals[0], self._counts
-        counts.packets = int(total["packets"])
+        counts.packets = int(total["packets"] + total["gap"])
+        counts.filtered = int(total["filtered"])
         counts.bytes = int(total["bytes"])
         counts.truncated_packets = int(total["truncated_packets"])
         counts.late_frames = int(total["late_frames"])
-        counts.last_ts_ns = int(total["clock_ns"])
+        if total["packets"]:
+            counts.last_ts_ns = int(total["clock_ns"])
         return FrameBatch(data, frames, until_ns=counts.last_ts_ns)
 
     def end(self) -> FrameBatch | None:
-        """The empty batch that ends a source, once, and only where there were frames."""
-        if self._ended or self._counts.packets == 0:
+        """The empty batch that ends a source, once, and only where frames were handed over."""
+        if self._ended or self._totals[0]["packets"] == 0:
             return None
         self._ended = True
         nothing = read_only(np.zeros(0, np.uint8))

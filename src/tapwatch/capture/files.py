@@ -13,8 +13,9 @@ from tapwatch.capture import layout as at
 from tapwatch.capture.delivery import Delivery, InterfaceTable, read_only
 from tapwatch.capture.kernel import gather
 from tapwatch.capture.reader import STDIN, CaptureFile, NotACapture
+from tapwatch.capture.sieve import Sieve
 from tapwatch.capture.source import CaptureCounts, Damage, never, tallies_of
-from tapwatch.errors import CaptureError, Stopped
+from tapwatch.errors import CaptureError, Stopped, TapwatchError
 from tapwatch.tables import FRAME, FrameBatch, Tally
 
 _BLOCK_BYTES: Final = 4 << 20  # of one stream...
@@ -22,6 +23,10 @@ _BLOCKS_BYTES: Final = 64 << 20  # ...and of all that may be open together
 _BLOCK_MIN_BYTES: Final = 1 << 18
 _GATHERED_BYTES: Final = 32 << 20  # copied at once from overlapping files
 _READ_MIN_FRAMES: Final = 256  # read ahead from each of many overlapping files
+_LINK_TYPES_TRIED: Final = 16  # of each file, to tell whether a filter is any good
+
+#: Counts of a file that are counts of the source too.
+_FILE_COUNTS: Final = ("skipped_blocks", "saturated_times", "recorder_dropped")
 
 Piece = tuple[NDArray[np.uint8], NDArray[Any]]  # bytes, and FRAME rows that point into them
 
@@ -51,8 +56,7 @@ class _Run:
         self._keys: NDArray[np.int64] | None = None
         self._key_before = at.INT64_MIN
         self.last_key = at.INT64_MIN
-        self.skipped_blocks = 0  # of the file, as far as counted
-        self.saturated_times = 0
+        self.counted = dict.fromkeys(_FILE_COUNTS, 0)
 
     def fill(self, piece: Piece | None) -> bool:
         """Take the next piece of the file; False where there is none."""
@@ -100,11 +104,15 @@ class FileSource:
         Most frames in a batch.
     stopped : callable
         Asked while a pipe is silent; True ends the source as if the pipe had.
+    filter : str or None
+        Hand over only what matches, in the language of pcap-filter(7).
 
     Raises
     ------
     CaptureError
         One of them cannot be read or is not a capture.
+    ConfigError
+        The filter cannot be compiled.
     """
 
     lossless = True
@@ -115,19 +123,29 @@ class FileSource:
         *,
         batch_frames: int = 8192,
         stopped: Callable[[], bool] = never,
+        filter: str | None = None,
     ) -> None:
         self._stopped = stopped
         self.counts = CaptureCounts()
         self._batch_frames = batch_frames
         self._interfaces = InterfaceTable()
-        self._delivery = Delivery(self._interfaces, self.counts)
+        self._sieve = None if filter is None else Sieve(filter, self.counts.problems)
+        self._delivery = Delivery(self._interfaces, self.counts, self._sieve)
         self._runs: list[_Run] = []
         self._done_bytes = 0
         files = _expand(paths)
         self._block_bytes = max(_BLOCK_MIN_BYTES, min(_BLOCK_BYTES, _BLOCKS_BYTES // len(files)))
         self._total_bytes = _size_of([path for path, _ in files])
-        self._waiting = self._in_order(files)
         self._opened = 0
+        self._link_types: list[int] = []  # seen when the files were looked at
+        self._waiting: list[_Waiting] = []
+        try:
+            self._look_at_all(files)
+            if self._sieve is not None:
+                self._sieve.check(self._link_types)
+        except TapwatchError:
+            self.close()
+            raise
 
     @property
     def problems(self) -> list[str]:
@@ -156,7 +174,12 @@ class FileSource:
                 continue
             piece = self._merged()
             if piece is not None:
-                return self._delivery.batch(*piece)
+                batch = self._delivery.batch(*piece)
+                if len(batch):
+                    return batch
+                if self._stopped():
+                    return None  # a filter may keep back all of a long capture
+                continue
             self._open_next()
 
     def progress(self) -> tuple[int, int]:
@@ -178,30 +201,25 @@ class FileSource:
                 waiting.file.close()
         self._runs, self._waiting = [], []
 
-    def _in_order(self, files: list[tuple[str, bool]]) -> list[_Waiting]:
+    def _look_at_all(self, files: list[tuple[str, bool]]) -> None:
         """Look at the first frame of each file; the earliest comes last, to be popped."""
-        if len(files) == 1 and not files[0][1]:
+        if len(files) == 1 and not files[0][1] and self._sieve is None:
             path = files[0][0]
-            return [_Waiting(0, path, self._open(path, self._interfaces, self._block_bytes), None)]
-        waiting = []
-        try:
-            for path, is_optional in files:
-                try:
-                    waiting.append(self._look(path))
-                except NotACapture as error:
-                    if not is_optional:
-                        raise
-                    if error.is_damaged:
-                        self._note(Damage.CUT_SHORT, str(error))
-        except CaptureError:
-            for entry in waiting:
-                if entry.file is not None:
-                    entry.file.close()
-            raise
-        if not waiting:
+            file = self._open(path, self._interfaces, self._block_bytes)
+            self._waiting = [_Waiting(0, path, file, None)]
+            return
+        for path, is_optional in files:
+            try:
+                self._waiting.append(self._look(path))
+            except NotACapture as error:
+                if not is_optional:
+                    raise
+                if error.is_damaged:
+                    self._note(Damage.CUT_SHORT, str(error))
+        if not self._waiting:
             folders = ", ".join(sorted({os.path.dirname(path) for path, _ in files}))
             raise CaptureError(f"{folders}: found a directory without captures: want at least one")
-        return sorted(waiting, key=lambda entry: (entry.first_ts_ns, entry.path), reverse=True)
+        self._waiting.sort(key=lambda entry: (entry.first_ts_ns, entry.path), reverse=True)
 
     def _look(self, path: str) -> _Waiting:
         can_reopen = _is_regular(path)
@@ -210,6 +228,7 @@ class FileSource:
         file = self._open(path, table, _BLOCK_MIN_BYTES if can_reopen else self._block_bytes)
         piece = file.read(1 if can_reopen else self._batch_frames)
         first_ts_ns = int(piece[1][0]["ts_ns"]) if piece else at.INT64_MAX
+        self._link_types += file.link_types[:_LINK_TYPES_TRIED]
         if can_reopen:
             file.close()
             return _Waiting(first_ts_ns, path, None, None)
@@ -241,13 +260,17 @@ class FileSource:
         ahead = max(fair, min(_READ_MIN_FRAMES, self._batch_frames))
         for run in [run for run in self._runs if len(run.frames) == 0]:
             is_filled = run.fill(run.file.read(ahead))
-            self.counts.skipped_blocks += run.file.skipped_blocks - run.skipped_blocks
-            self.counts.saturated_times += run.file.saturated_times - run.saturated_times
-            run.skipped_blocks = run.file.skipped_blocks
-            run.saturated_times = run.file.saturated_times
+            for name, counted in run.counted.items():
+                run.counted[name] = getattr(run.file, name)
+                more = run.counted[name] - counted
+                setattr(self.counts, name, getattr(self.counts, name) + more)
             if not is_filled:
                 if run.file.damage is not None:
                     self._note(*run.file.damage)
+                if lost := run.file.recorder_dropped:
+                    self.counts.problems.append(
+                        f"{run.file.path}: whoever recorded it says that {lost:,} packets were lost"
+                    )
                 self._done_bytes += run.file.consumed_bytes
                 run.file.close()
                 self._runs.remove(run)
@@ -333,7 +356,11 @@ def _size_of(paths: Sequence[str]) -> int:
 
 
 def open_captures(
-    paths: Sequence[str], *, batch_frames: int = 8192, stopped: Callable[[], bool] = never
+    paths: Sequence[str],
+    *,
+    batch_frames: int = 8192,
+    stopped: Callable[[], bool] = never,
+    filter: str | None = None,
 ) -> FileSource:
     """Open capture files as one source, recognised by their first bytes and not by their names.
 
@@ -345,6 +372,8 @@ def open_captures(
         Most frames in a batch.
     stopped : callable
         Asked while a pipe is silent; True ends the source as if the pipe had.
+    filter : str or None
+        Hand over only what matches, in the language of pcap-filter(7); the rest is counted.
 
     Returns
     -------
@@ -355,6 +384,8 @@ def open_captures(
     ------
     CaptureError
         One of them cannot be read or is not a capture: the message says what was found.
+    ConfigError
+        The filter can be compiled for no link type of the files, nor for Ethernet.
     """
     names = [os.fspath(path) for path in paths]
-    return FileSource(names, batch_frames=batch_frames, stopped=stopped)
+    return FileSource(names, batch_frames=batch_frames, stopped=stopped, filter=filter)

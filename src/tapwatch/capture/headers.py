@@ -66,13 +66,14 @@ def read_pcap_header(
     trouble : str
         What cannot be read here; "" where all is well.
     """
-    is_big, fraction_ns = at.PCAP_MAGICS[header[:4]]
+    is_big, fraction_ns, record_header_bytes, header_bytes = at.PCAP_MAGICS[header[:4]]
     order = ">" if is_big else "<"
     major, minor = struct.unpack_from(order + "HH", header, at.PCAP_VERSION_MAJOR)
     (network,) = struct.unpack_from(order + "I", header, at.PCAP_LINK_TYPE)
     link_type = network & 0xFFFF
     row = state[0]
-    row["offset"] = at.PCAP_HEADER_BYTES
+    row["offset"] = header_bytes
+    row["record_header_bytes"] = record_header_bytes
     row["is_big_endian"] = is_big
     row["fraction_ns"] = fraction_ns
     row["lengths_order"] = at.LENGTHS_IN_ORDER
@@ -86,13 +87,38 @@ def read_pcap_header(
     return interface_row(link_type, table.id_of(link_type, "")), ""
 
 
+def read_snoop_header(
+    header: bytes, state: NDArray[Any], table: InterfaceTable
+) -> tuple[NDArray[Any], str]:
+    """Read a snoop file header, all of which is there (RFC 1761 section 3).
+
+    Returns
+    -------
+    interfaces : INTERFACE (1,)
+        The one interface; snoop knows no name of it.
+    trouble : str
+        What cannot be read here; "" where all is well.
+    """
+    version, datalink = struct.unpack_from(">II", header, at.SNOOP_VERSION)
+    if version != 2:
+        return np.zeros(0, at.INTERFACE), f"snoop version {version}"
+    if datalink not in at.SNOOP_LINK_TYPES:
+        return np.zeros(0, at.INTERFACE), f"a snoop capture of the unknown datalink {datalink}"
+    row = state[0]
+    row["format"] = at.SNOOP
+    row["offset"] = at.SNOOP_HEADER_BYTES
+    row["is_big_endian"] = 1
+    link_type = at.SNOOP_LINK_TYPES[datalink]
+    return interface_row(link_type, table.id_of(link_type, "")), ""
+
+
 def read_section(block: bytes, state: NDArray[Any]) -> tuple[int, str]:
     """Read the first SECTION_MIN_BYTES of a section header block.
 
     Returns
     -------
     total_bytes : int
-        Length of the whole block.
+        Length of the whole block, with what pads it to 32 bits.
     trouble : str
         What cannot be read here; "" where all is well.
     """
@@ -104,10 +130,10 @@ def read_section(block: bytes, state: NDArray[Any]) -> tuple[int, str]:
     (major,) = struct.unpack_from(order + "H", block, at.SECTION_VERSION_MAJOR)
     if major != 1:
         return 0, f"pcapng version {major}"
-    if total < at.SECTION_MIN_BYTES or total > at.BLOCK_MAX_BYTES or total % 4 != 0:
+    if total < at.SECTION_MIN_BYTES or total > at.BLOCK_MAX_BYTES:
         return 0, at.DAMAGE[at.BAD_BLOCK_BYTES]
     state[0]["is_big_endian"] = order == ">"
-    return total, ""
+    return total + 3 & ~3, ""
 
 
 def read_interface(block: bytes, *, is_big: bool, table: InterfaceTable) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """Byte offsets and magic numbers of capture files, and the rows the kernels work on. Only facts.
 
-pcap: draft-ietf-opsawg-pcap. pcapng: draft-ietf-opsawg-pcapng. Link types: the LINKTYPE_ registry.
+pcap: draft-ietf-opsawg-pcap. pcapng: draft-ietf-opsawg-pcapng. snoop: RFC 1761. Link types: the
+LINKTYPE_ registry.
 Offsets are relative to the start of their own header, record or block.
 """
 
@@ -14,14 +15,42 @@ ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 XZ_MAGIC: Final = b"\xfd7zXZ\x00"
 PCAPNG_MAGIC: Final = b"\x0a\x0d\x0d\x0a"  # a palindrome: the same in both byte orders
 
-#: First bytes of a pcap file -> (big-endian?, nanoseconds in one unit of a record's fraction)
-PCAP_MAGICS: Final = {
-    b"\xd4\xc3\xb2\xa1": (False, 1000),
-    b"\xa1\xb2\xc3\xd4": (True, 1000),
-    b"\x4d\x3c\xb2\xa1": (False, 1),
-    b"\xa1\xb2\x3c\x4d": (True, 1),
+SNOOP_MAGIC: Final = b"snoop\0\0\0"
+
+#: Magic number of a pcap file -> nanoseconds in one unit of a record's fraction, bytes of a
+#: record's header, bytes of the file's header. Each is found in both byte orders.
+_PCAP_VARIANTS: Final = {
+    0xA1B2C3D4: (1000, 16, 24),
+    0xA1B23C4D: (1, 16, 24),
+    0xA1B2CD34: (1000, 24, 24),  # Kuznetzov's: interface, protocol and kind of packet follow
+    0x1C0001AC: (1000, 16, 28),  # Ixia, hardware and software: the bytes of all records follow
+    0x1C0001AB: (1000, 16, 28),
 }
-MAGIC_BYTES: Final = 6  # enough to tell all of the above apart
+#: First bytes of a pcap file -> (big-endian?, and what _PCAP_VARIANTS says)
+PCAP_MAGICS: Final = {
+    magic.to_bytes(4, "big" if is_big else "little"): (is_big, *variant)
+    for magic, variant in _PCAP_VARIANTS.items()
+    for is_big in (False, True)
+}
+MAGIC_BYTES: Final = 6  # enough to tell what is packed, and how
+
+#: First bytes of what is met in folders of captures and cannot be read here, by name.
+FOREIGN: Final = {
+    b"GMBU": "a Microsoft Network Monitor 2 capture",
+    b"RTSS": "a Microsoft Network Monitor 1 capture",
+    b"TRSNIFF data": "a Sniffer capture",
+    b"XCP\0": "a NetXRay or Windows Sniffer capture",
+    b"iptrace ": "an AIX iptrace capture",
+    b"btsnoop\0": "a Bluetooth capture (btsnoop)",
+    b"\x04\x22\x4d\x18": "a file packed with lz4",
+    b"BZh": "a file packed with bzip2",
+    b"PK\3\4": "a zip archive",
+}
+
+# Which format a walk reads
+PCAP: Final = 0
+PCAPNG: Final = 1
+SNOOP: Final = 2
 
 # pcap file header
 PCAP_VERSION_MAJOR: Final = 4
@@ -42,11 +71,30 @@ LENGTHS_IN_ORDER: Final = 0
 LENGTHS_SWAPPED: Final = 1
 LENGTHS_BY_SIZE: Final = 2
 
+# snoop file header
+SNOOP_VERSION: Final = 8
+SNOOP_DATALINK: Final = 12
+SNOOP_HEADER_BYTES: Final = 16
+
+#: Datalink of a snoop file -> LINKTYPE_ number. RFC 1761 has the first four (0 is IEEE 802.3, that
+#: is Ethernet too); the others are Solaris's: loopback, IP over Fibre Channel, SunATM.
+SNOOP_LINK_TYPES: Final = {0: 1, 2: 6, 4: 1, 8: 10, 9: 0, 14: 0, 16: 122, 18: 123}
+
+# snoop record header, always big-endian
+SNOOP_WIRE: Final = 0
+SNOOP_CAPTURED: Final = 4
+SNOOP_RECORD_BYTES: Final = 8  # with the header, and what pads the frame
+SNOOP_DROPS: Final = 12  # lost by the recorder since the file's beginning
+SNOOP_SECONDS: Final = 16
+SNOOP_FRACTION: Final = 20
+SNOOP_RECORD_HEADER_BYTES: Final = 24
+
 # pcapng blocks
 BLOCK_SECTION: Final = 0x0A0D0D0A
 BLOCK_INTERFACE: Final = 1
 BLOCK_OBSOLETE_PACKET: Final = 2
 BLOCK_SIMPLE_PACKET: Final = 3
+BLOCK_STATISTICS: Final = 5
 BLOCK_ENHANCED_PACKET: Final = 6
 
 BLOCK_TYPE: Final = 0
@@ -68,8 +116,11 @@ INTERFACE_MIN_BYTES: Final = 20
 #: Interfaces of one section; with more of them the file is taken for damaged.
 INTERFACES_MAX: Final = 65_536
 
-# Enhanced and obsolete packet blocks agree but for the width of the interface number (32, 16 bits)
+# Enhanced and obsolete packet blocks agree but for the interface number: 32 bits; 16 bits, and then
+# 16 for the packets that were lost since the one before.
 PACKET_INTERFACE: Final = 8
+PACKET_DROPS: Final = 10
+PACKET_DROPS_UNKNOWN: Final = 0xFFFF
 PACKET_TIME_HIGH: Final = 12
 PACKET_TIME_LOW: Final = 16
 PACKET_CAPTURED: Final = 20
@@ -81,12 +132,19 @@ SIMPLE_WIRE: Final = 8
 SIMPLE_DATA: Final = 12
 SIMPLE_MIN_BYTES: Final = 16
 
+STATISTICS_INTERFACE: Final = 8
+STATISTICS_OPTIONS: Final = 20
+STATISTICS_MIN_BYTES: Final = 24
+
 # Options: code and length of 16 bits each, value padded to 32 bits
 OPTION_END: Final = 0
 OPTION_IF_NAME: Final = 2
 OPTION_IF_TSRESOL: Final = 9
 OPTION_IF_TSOFFSET: Final = 14
 OPTION_PACKET_FLAGS: Final = 2
+OPTION_PACKET_DROPS: Final = 4  # lost since the packet before
+OPTION_STATISTICS_IF_DROPS: Final = 5  # lost by the interface since the capture began...
+OPTION_STATISTICS_OS_DROPS: Final = 7  # ...and by the operating system
 PACKET_FLAGS_DIRECTION: Final = 3  # 0 unknown, 1 inbound, 2 outbound
 TSRESOL_DEFAULT: Final = 6  # microseconds
 TSRESOL_BINARY: Final = 0x80
@@ -100,6 +158,8 @@ LONG_LINK_TYPES: Final = frozenset({186, 189, 220, 231, 249, 266, 279, 288})
 #: Latest time that is handed over, in the year 2116; its negative is the earliest. All that pcap's
 #: 32 bits of seconds can say lies within, and the difference of any two times fits 64 bits.
 TIME_MAX_NS: Final = (1 << 62) - 1
+#: Highest count of lost packets that is believed; a float holds it exactly, and sums fit 64 bits.
+DROPS_MAX: Final = 1 << 52
 INT64_MIN: Final = -(1 << 63)
 INT64_MAX: Final = (1 << 63) - 1
 
@@ -113,6 +173,8 @@ INTERFACE: Final = np.dtype(
         ("binary_shift", "<i4"),  # a tick is 2**-binary_shift s; -1 where it is a power of ten
         ("captured_max", "<i4"),  # longest frame that is believed
         ("snap_bytes", "<i8"),  # 0 where there is no limit
+        ("packet_drops", "<i8"),  # what its packets say was lost by the recorder
+        ("stated_drops", "<i8"),  # what its statistics say of the same
         ("link_type", "<u2"),
         ("id", "<u2"),  # number within the source, see delivery.InterfaceTable
     ],
@@ -126,13 +188,15 @@ WALK: Final = np.dtype(
         ("need_bytes", "<i8"),  # wanted at `offset`, where the data ended too early
         ("clock_ns", "<i8"),  # running maximum of ts_ns
         ("packets", "<i8"),  # records read
-        ("skipped_blocks", "<i8"),  # pcapng blocks without a packet or an interface
+        ("skipped_blocks", "<i8"),  # pcapng blocks of which nothing is read
+        ("recorder_dropped", "<i8"),  # packets that the recorder says it lost
         ("saturated_times", "<i8"),  # time stamps beyond TIME_MAX_NS
         ("interfaces", "<i8"),  # of the current section
         ("touched", "<i8"),  # sum of the bytes that were read ahead only to have them in cache
         ("fraction_ns", "<i8"),  # pcap: 1000 or 1
         ("lengths_order", "<i8"),  # pcap: LENGTHS_*
-        ("is_pcapng", "u1"),
+        ("record_header_bytes", "<i8"),  # pcap: 16 or 24
+        ("format", "u1"),  # PCAP, PCAPNG or SNOOP
         ("is_big_endian", "u1"),
     ],
     align=True,
@@ -141,7 +205,9 @@ WALK: Final = np.dtype(
 #: What the frames handed over so far add up to.
 DELIVERED: Final = np.dtype(
     [
-        ("packets", "<i8"),
+        ("packets", "<i8"),  # up to the last one handed over, those that a filter kept back too
+        ("gap", "<i8"),  # kept back since then
+        ("filtered", "<i8"),  # kept back in all
         ("bytes", "<i8"),  # on the wire
         ("truncated_packets", "<i8"),  # captured < wire
         ("late_frames", "<i8"),  # older than a frame before them
@@ -160,6 +226,7 @@ BAD_CAPTURED_BYTES: Final = 5
 BAD_BLOCK_BYTES: Final = 6
 BAD_BLOCK_END: Final = 7
 BAD_INTERFACE: Final = 8
+BAD_RECORD_BYTES: Final = 9
 
 #: What each kind of damage is called; the rest of the file cannot be read past it.
 DAMAGE: Final = {
@@ -167,4 +234,5 @@ DAMAGE: Final = {
     BAD_BLOCK_BYTES: "a block length that cannot be",
     BAD_BLOCK_END: "a block whose two lengths differ",
     BAD_INTERFACE: "a packet of an interface that is not described",
+    BAD_RECORD_BYTES: "a record length that cannot be",
 }

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from tapwatch.capture import layout as at
 from tapwatch.capture.compressed import is_packed
 from tapwatch.capture.delivery import InterfaceTable
-from tapwatch.capture.headers import interface_row, read_interface, read_pcap_header, read_section
+from tapwatch.capture.headers import (
+    interface_row,
+    read_interface,
+    read_pcap_header,
+    read_section,
+    read_snoop_header,
+)
 from tapwatch.capture.kernel import walk
 from tapwatch.capture.source import Damage, never
 from tapwatch.capture.windows import MappedWindow, StreamWindow, Window
@@ -19,7 +25,13 @@ from tapwatch.errors import CaptureError
 from tapwatch.tables import FRAME
 
 STDIN: Final = "-"
-_WANTED: Final = "want a pcap or pcapng capture, plain or packed with gzip, zstd or xz"
+_WANTED: Final = "want a pcap, pcapng or snoop capture, plain or packed with gzip, zstd or xz"
+
+
+#: What is wanted first of a record or block: after it, it is known how long it is.
+_HEADERS_BYTES: Final = frozenset(
+    {at.RECORD_HEADER_BYTES, at.BLOCK_MIN_BYTES, at.SNOOP_RECORD_HEADER_BYTES}
+)
 
 
 class NotACapture(CaptureError):
@@ -115,6 +127,17 @@ class CaptureFile:
         return int(self._state[0]["skipped_blocks"])
 
     @property
+    def recorder_dropped(self) -> int:
+        """Packets that whoever wrote the file says it lost."""
+        return int(self._state[0]["recorder_dropped"])
+
+    @property
+    def link_types(self) -> list[int]:
+        """LINKTYPE_ of each interface of the section, as far as described."""
+        n = 1 if self._state[0]["format"] != at.PCAPNG else int(self._state[0]["interfaces"])
+        return [int(number) for number in self._interfaces["link_type"][:n]]
+
+    @property
     def saturated_times(self) -> int:
         """Time stamps so far outside 1823 to 2116."""
         return int(self._state[0]["saturated_times"])
@@ -180,7 +203,7 @@ class CaptureFile:
             return True
         self._is_done = True
         number, place = int(self._state[0]["packets"]) + 1, self._window.base + self._offset
-        at_least = "at least " if need in (at.RECORD_HEADER_BYTES, at.BLOCK_MIN_BYTES) else ""
+        at_least = "at least " if need in _HEADERS_BYTES else ""
         where = f"in the middle of record {number} at byte {place}"
         if self._window.damage is not None:
             reason, text = self._window.damage
@@ -203,25 +226,32 @@ class CaptureFile:
     def _read_header(self) -> None:
         """Tell what the file is and read what stands before its first record."""
         is_there = self._more(at.PCAP_HEADER_BYTES)
-        head, damage, self.damage = self._bytes(at.PCAP_HEADER_BYTES), self.damage, None
-        trouble = f"the bytes {head[:8].hex(' ')}" if head else "no byte"
+        head, damage = self._bytes(at.PCAP_HEADER_BYTES), self.damage
+        trouble, is_capture = "", True
         if head[:4] in at.PCAP_MAGICS:
             trouble = f"a pcap file header of {len(head)} bytes, cut short"
-            if is_there:
+            if is_there and self._more(at.PCAP_MAGICS[head[:4]][-1]):
                 self._interfaces, trouble = read_pcap_header(head, self._state, self._table)
+        elif head.startswith(at.SNOOP_MAGIC):
+            trouble = f"a snoop file header of {len(head)} bytes, cut short"
+            if len(head) >= at.SNOOP_HEADER_BYTES:
+                self._interfaces, trouble = read_snoop_header(head, self._state, self._table)
         elif head[:4] == at.PCAPNG_MAGIC:
-            trouble = ""
-            self._state["is_pcapng"] = 1
+            self._state["format"] = at.PCAPNG
             self._read_section()
-            damage, self.damage = self.damage or damage, None
+            damage = self.damage or damage
             if self._offset == 0:
                 trouble = "a pcapng section header that cannot be read"
+        else:
+            trouble, is_capture = _foreign(head), False
+        self.damage = None
         if trouble:
             why = f" ({damage[1].removeprefix(self.path + ': ')})" if damage else ""
-            is_damaged = damage is not None and head[:4] in (*at.PCAP_MAGICS, at.PCAPNG_MAGIC)
             raise NotACapture(
-                f"{self.path}: found {trouble}{why}: {_WANTED}", is_damaged=is_damaged
+                f"{self.path}: found {trouble}{why}: {_WANTED}",
+                is_damaged=damage is not None and is_capture,
             )
+        # A file header alone may be shorter than the longest one, which was asked for.
         self._is_done = False
 
     def _read_section(self) -> None:
@@ -231,8 +261,11 @@ class CaptureFile:
         if trouble:
             self._corrupt(trouble)
         elif self._more(total):
-            order = "big" if self._state[0]["is_big_endian"] else "little"
-            if int.from_bytes(self._bytes(total)[-4:], order) != total:  # type: ignore[arg-type]
+            order: Literal["big", "little"] = "little"
+            if self._state[0]["is_big_endian"]:
+                order = "big"
+            end = int.from_bytes(self._bytes(total)[-4:], order)
+            if _padded(end) != total:
                 self._corrupt(at.DAMAGE[at.BAD_BLOCK_END])
                 return
             self._state["interfaces"] = 0
@@ -242,7 +275,8 @@ class CaptureFile:
         """The walk has made sure that the whole block is there."""
         is_big = bool(self._state[0]["is_big_endian"])
         head = self._bytes(at.BLOCK_MIN_BYTES)
-        total = int.from_bytes(head[at.BLOCK_TOTAL_BYTES :][:4], "big" if is_big else "little")
+        order: Literal["big", "little"] = "big" if is_big else "little"
+        total = _padded(int.from_bytes(head[at.BLOCK_TOTAL_BYTES :][:4], order))
         n = int(self._state[0]["interfaces"])
         if total < at.INTERFACE_MIN_BYTES:
             self._corrupt(at.DAMAGE[at.BAD_BLOCK_BYTES])
@@ -258,3 +292,16 @@ class CaptureFile:
         ]
         self._state["interfaces"] = n + 1
         self._state["offset"] += total
+
+
+def _padded(n_bytes: int) -> int:
+    """The next multiple of 32 bits."""
+    return n_bytes + 3 & ~3
+
+
+def _foreign(head: bytes) -> str:
+    """What a file that begins so is, in words."""
+    for magic, name in at.FOREIGN.items():
+        if head.startswith(magic):
+            return name
+    return f"the bytes {head[:8].hex(' ')}" if head else "no byte"
