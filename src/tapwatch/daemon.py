@@ -1,6 +1,7 @@
 """Process life: what is opened and closed around a run, and the signals that end it."""
 
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from tapwatch.capture import Source
+from tapwatch.capture import MemorySource, Source
 from tapwatch.config import Config
 from tapwatch.detect import Scorer, load_bundle
 from tapwatch.errors import ConfigError, TapwatchError
@@ -91,6 +92,30 @@ def load_scorers(directories: Sequence[Path], config: Config) -> list[Scorer]:
     return [Scorer(bundle, config.detect.max_rows) for bundle in bundles]
 
 
+def live_config(config: Config) -> Config:
+    """What a live tap makes of the file: a random hash seed, unless the file names one.
+
+    Who does not know the seed cannot aim at one bucket of the flow table.
+    """
+    if "hash_seed" in config.flows.model_fields_set:
+        return config
+    flows = config.flows.model_copy(update={"hash_seed": secrets.randbits(63)})
+    return config.model_copy(update={"flows": flows})
+
+
+def warm(scorers: Sequence[Scorer], config: Config, workers: int) -> None:
+    """Send two packets through a house like the one to come, so that no other has to wait.
+
+    Loads the kernels, or compiles them, and the models; counts nothing.
+    """
+    udp = bytes.fromhex("0035003500080000")
+    ip = bytes.fromhex("4500001c0000000040110000c0000201c0000202")
+    frames = [(second * 10**9, bytes(12) + b"\x08\x00" + ip + udp) for second in (1, 100)]
+    throwaway = [Scorer(scorer.bundle, config.detect.max_rows) for scorer in scorers]
+    house = House(config, MemorySource(frames), throwaway, [], workers=workers)
+    run(house.source, house, lambda: False)
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Where metrics are served, and for how long after the end."""
@@ -109,10 +134,14 @@ def monitor(
     stopped: StopSignal,
     workers: int = 1,
     window: Window | None = None,
+    on_start: Callable[[], None] = lambda: None,
     on_batch: Callable[[], None] = lambda: None,
     on_summary: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Run one source through the house until it ends or a signal comes.
+
+    A live source hears the signal itself: it lets nothing in any more, hands over what it holds,
+    and ends. `on_start` is called when everything else is ready.
 
     Returns
     -------
@@ -122,8 +151,10 @@ def monitor(
     """
     watch = Stopwatch()
     house = House(config, source, scorers, sinks, workers=workers, watch=watch)
+    until: Callable[[], bool] = stopped if source.lossless else _never
     if window is None:
-        run(source, house, stopped, lambda _: on_batch(), watch)
+        on_start()
+        run(source, house, until, lambda _: on_batch(), watch)
         summary = _summary(house, watch)
         on_summary(summary)
         return summary
@@ -134,14 +165,15 @@ def monitor(
 
     collector = TallyCollector([house.tallies, watch.tallies], house.summary)
     with serve(window.listen, collector, config.telemetry, key="--listen") as server:
-        server.is_ready = True
         window.said(f"metrics on {server.url}/metrics")
+        on_start()
+        server.is_ready = True
 
         def publish() -> None:
             collector.publish_when_due()
             on_batch()
 
-        run(source, house, stopped, lambda _: publish(), watch)
+        run(source, house, until, lambda _: publish(), watch)
         summary = _summary(house, watch)
         collector.publish()
         on_summary(summary)
@@ -149,6 +181,10 @@ def monitor(
             window.said(f"done; the metrics stay for {window.linger_s:g} s (--linger)")
             stopped.wait(window.linger_s)
     return summary
+
+
+def _never() -> bool:
+    return False
 
 
 def _summary(house: House, watch: Stopwatch) -> dict[str, Any]:

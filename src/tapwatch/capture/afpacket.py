@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tapwatch.capture.delivery import Delivery, InterfaceTable, read_only
 from tapwatch.capture.quiet import QuietClock
-from tapwatch.capture.ring import Ring
+from tapwatch.capture.ring import Ring, load_kernel
 from tapwatch.capture.source import CaptureCounts, KernelLedger, never, tallies_of
 from tapwatch.config import CaptureConfig
 from tapwatch.errors import CaptureError
@@ -98,6 +98,11 @@ class AfPacketSource:
         self._drain_until_s: float | None = None
         self._is_ended = False
 
+    @property
+    def ring_bytes(self) -> int:
+        """Memory that the kernel fills."""
+        return len(self._ring.data)
+
     def start(self, *, promiscuous: bool = True) -> None:
         """Hook the interface; from here on packets are counted.
 
@@ -106,6 +111,7 @@ class AfPacketSource:
         CaptureError
             The interface has gone meanwhile.
         """
+        load_kernel()
         self._socket.hook(promiscuous=promiscuous)
         self._is_up = True
         self._look_at_link()
@@ -238,65 +244,66 @@ class AfPacketSource:
 
     def tallies(self) -> list[Tally]:
         """Counts for the metrics; all of them there from the start."""
-        restarts: dict[tuple[str, ...], float] = {(r.value,): n for r, n in self._restarts.items()}
-        gauges = [
-            Tally(
-                "capture_interface_up",
-                "gauge",
-                "1 while the interface is up and has a carrier.",
-                ("interface",),
-                {(self.interface,): float(self._is_up)},
-            ),
-            Tally(
-                "capture_lag_seconds",
-                "gauge",
-                "Age of the latest frame when it was handed over; 0 on a quiet wire.",
-                ("interface",),
-                {(self.interface,): self._lag_s},
-            ),
-        ]
-        plain: tuple[tuple[str, Any, str, float], ...] = (
+        return [*tallies_of(self.counts, self.interface), *self._gauges(), *self._counters()]
+
+    def _gauges(self) -> list[Tally]:
+        of_interface = (
             (
+                "capture_interface_up",
+                "1 while the interface is up and has a carrier.",
+                float(self._is_up),
+            ),
+            (
+                "capture_lag_seconds",
+                "Age of the latest frame when it was handed over; 0 on a quiet wire.",
+                self._lag_s,
+            ),
+        )
+        return [
+            *(
+                Tally(name, "gauge", text, ("interface",), {(self.interface,): value})
+                for name, text, value in of_interface
+            ),
+            Tally(
                 "capture_ring_fill_ratio",
                 "gauge",
                 "Share of the ring's blocks that wait to be read.",
-                self._fill_ratio,
+                (),
+                {(): self._fill_ratio},
             ),
+        ]
+
+    def _counters(self) -> list[Tally]:
+        plain = (
             (
                 "capture_ring_freezes_total",
-                "counter",
                 "Times that the kernel found the ring full and stopped filling it.",
                 self._freezes,
             ),
             (
                 "capture_loopback_copies_total",
-                "counter",
                 "Outgoing copies of a loopback interface, left out: each packet comes in too.",
                 self._ring.loopback_copies,
             ),
             (
                 "capture_unreadable_packets_total",
-                "counter",
                 "Frames of ring blocks whose headers could not be believed.",
                 self._ring.unreadable,
             ),
             (
                 "capture_behind_packets_total",
-                "counter",
                 "Frames older than the time up to which the wire had been declared quiet.",
                 self._behind,
             ),
         )
         return [
-            *tallies_of(self.counts, self.interface),
-            *gauges,
-            *(Tally(name, kind, text, (), {(): value}) for name, kind, text, value in plain),
+            *(Tally(name, "counter", text, (), {(): value}) for name, text, value in plain),
             Tally(
                 "capture_restarts_total",
                 "counter",
                 "Times that the capture was interrupted and went on.",
                 ("reason",),
-                restarts,
+                {(reason.value,): count for reason, count in self._restarts.items()},
             ),
         ]
 

@@ -17,6 +17,7 @@ from tapwatch.errors import TapwatchError
 #: Command name -> (module, one line for the list). Each module holds a click command `command`.
 COMMANDS = {
     "replay": ("tapwatch.cli.replay", "Score captures with a bundle, alert and count."),
+    "run": ("tapwatch.cli.run", "Watch an interface with a bundle, alert and count."),
     "features": ("tapwatch.cli.features", "Write the rows of a view as Parquet or CSV."),
     "train": ("tapwatch.cli.train", "Train a detector on benign input and write a bundle."),
     "evaluate": ("tapwatch.cli.evaluate", "Hold alerts against a truth file."),

@@ -7,6 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+#: What is told beside the packets, where it is not 0; the last two are of live taps only.
+_BESIDE = ("dropped", "filtered", "truncated_files", "loopback_copies", "unread")
+
 
 def render_ledger(summary: Mapping[str, Any], console: Console) -> None:
     """Print the ledger; counts that are 0 are left out, but never the totals."""
@@ -32,7 +35,7 @@ def render_ledger(summary: Mapping[str, Any], console: Console) -> None:
 
 def _rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     capture, flows, alerts = summary["capture"], summary["flows"], summary["alerts"]
-    lost = {name: capture[name] for name in ("dropped", "filtered", "truncated_files")}
+    lost = {name: capture.get(name, 0) for name in _BESIDE}
     yield "packets", f"{capture['packets']:,}", f"{capture['bytes']:,} bytes{_more(lost)}"
     decode = summary["decode"]
     others = {status: n for status, n in decode.items() if status != "ok"}

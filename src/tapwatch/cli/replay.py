@@ -1,50 +1,15 @@
 """tapwatch replay: captures through the house, as a tap would see them."""
 
-import heapq
-import json
 import sys
-from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from tapwatch.cli import say
 from tapwatch.cli.outputs import check_outputs
+from tapwatch.cli.report import Worst, report, silent, write_summary
 from tapwatch.config import Config, load_config
-from tapwatch.errors import CaptureError, SinkError
-
-if TYPE_CHECKING:
-    from tapwatch.tables import Alert
-
-#: Alerts kept for the table at the end; the most unusual ones.
-_SHOWN_MOST = 1000
-#: Late packets beyond this share are no reordering: the clock is wrong.
-_LATE_SHARE = 0.1
-
-
-class _Worst:
-    """A sink that keeps the most unusual alerts, in bounded memory."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Alert]] = []
-        self._serial = count(0, -1)
-
-    def write(self, alerts: Sequence["Alert"]) -> None:
-        """Take alerts; the least unusual give way."""
-        for alert in alerts:
-            ratio = alert.error / max(alert.threshold, sys.float_info.min)
-            item = (ratio, next(self._serial), alert)
-            if len(self._heap) < _SHOWN_MOST:
-                heapq.heappush(self._heap, item)
-            else:
-                heapq.heappushpop(self._heap, item)
-
-    @property
-    def alerts(self) -> list["Alert"]:
-        """What was kept, most unusual first."""
-        return [alert for _, _, alert in sorted(self._heap, reverse=True, key=lambda i: i[:2])]
+from tapwatch.errors import CaptureError
 
 
 def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> float | None:
@@ -131,7 +96,7 @@ def command(
         frames = config.capture.batch_frames
         source = open_captures(captures, batch_frames=frames, stopped=stopped)
         # Only now: a capture that cannot be read does not cost an earlier alerts file.
-        worst, file = _Worst(), open_sink(output) if output else None
+        worst, file = Worst(), open_sink(output) if output else None
         with progress(source, quiet=quiet) as step:
             summary = monitor(
                 source if speed is None else paced(source, speed, stopped),
@@ -140,52 +105,15 @@ def command(
                 config,
                 stopped=stopped,
                 workers=workers,
-                window=Window(listen, linger, _silent if quiet else say) if listen else None,
+                window=Window(listen, linger, silent if quiet else say) if listen else None,
                 on_batch=step,
-                on_summary=lambda made: _write_summary(made, summary_file),
+                on_summary=lambda made: write_summary(made, summary_file),
             )
         source.close()
-    _report(summary, worst.alerts, source.problems, quiet)
+    report(summary, worst.alerts, source.problems, quiet)
     if file:
         file.close()
     check_ledger(summary)
     if strict and source.problems:
         raise CaptureError(f"--strict: {len(source.problems)} capture(s) not read to the end")
     sys.exit(stopped.exit_code)
-
-
-def _silent(_text: str) -> None:
-    """Say nothing."""
-
-
-def _write_summary(summary: dict[str, Any], path: Path | None) -> None:
-    if path is None:
-        return
-    try:
-        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SinkError(f"{path}: the summary could not be written: {error.strerror}") from error
-
-
-def _report(
-    summary: dict[str, Any], alerts: list["Alert"], problems: list[str], quiet: bool
-) -> None:
-    """Alerts and ledger for people; what was lost is said even where little else is."""
-    for problem in problems:
-        say(f"warning: {problem}")
-    late, packets = summary["flows"]["late_packets"], summary["flows"]["packets"]
-    if late > packets * _LATE_SHARE:
-        say(
-            f"warning: {late:,} of {packets:,} packets are older than one before them: "
-            "a time stamp that lies far ahead stops the clock, and with it every timeout"
-        )
-    if quiet:
-        return
-    from rich.console import Console
-
-    from tapwatch.alerts.console import render
-    from tapwatch.cli.ledger import render_ledger
-
-    console = Console(stderr=True)
-    render(alerts, console)
-    render_ledger(summary, console)

@@ -15,11 +15,12 @@ class Interval:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._last_s = time.monotonic()
+        self.passed_s = 0.0  # between the last two times that it was due
 
     def due(self) -> bool:
         """True at most once in an interval."""
         at_s = time.monotonic()
         if at_s - self._last_s < self._seconds:
             return False
-        self._last_s = at_s
+        self.passed_s, self._last_s = at_s - self._last_s, at_s
         return True
