@@ -283,13 +283,13 @@ def test_identity_is_the_packet_and_its_flow():
     assert np.array_equal(rows["frame_number"], packets["number"])
     assert np.array_equal(rows["first_ts_ns"], packets["ts_ns"])
     assert np.array_equal(rows["last_ts_ns"], packets["ts_ns"])
-    for name in ("src_hi", "src_lo", "dst_hi", "dst_lo", "interface", "proto", "ip_version"):
+    for name in ("src_hi", "src_lo", "dst_hi", "dst_lo", "interface", "ip_version"):
         assert np.array_equal(rows[name], packets[name]), name
     for name in ("flow_id", "flow_first_ts_ns", "direction", "is_flow"):
         assert np.array_equal(rows[name], np.where(is_flow, links[name], 0)), name
     for name in ("bytes", "packets"):
         assert np.array_equal(rows[name], np.where(is_flow[:, None], links[name], 0)), name
-    for name in ("src_port", "dst_port"):
+    for name in ("src_port", "dst_port", "proto"):
         assert np.array_equal(rows[name], np.where(is_flow, links[name], packets[name])), name
     assert np.array_equal(rows["vlan"], np.where(tagged, vlan, -1))
     assert not rows["end_reason"].any()

@@ -12,9 +12,9 @@ from tapwatch.tables import FLOW, PACKET
 S = 1_000_000_000
 T0 = 1_700_000_000 * S
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
-TCP, UDP, ICMP, ICMPV6, GRE = 6, 17, 1, 58, 47
+TCP, UDP, ICMP, ICMPV6, GRE, SCTP = 6, 17, 1, 58, 47, 132
 _IPV4 = 0xFFFF_0000_0000
-_HEADER_BYTES = {TCP: 20, UDP: 8, ICMP: 8, ICMPV6: 8}
+_HEADER_BYTES = {TCP: 20, UDP: 8, ICMP: 8, ICMPV6: 8, GRE: 4, SCTP: 12}
 
 
 def packet(at_s: float = 0.0, src: int = 1, dst: int = 2, **fields: Any) -> dict[str, Any]:

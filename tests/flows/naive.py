@@ -26,6 +26,7 @@ class Flow:
 
     src: tuple[int, int, int]
     dst: tuple[int, int, int]
+    proto: int
     first: dict[str, Any]
     packets: list[tuple[dict[str, Any], int]] = field(default_factory=list)
     # Of the connection, beyond a cut: the segments before it.
@@ -54,7 +55,7 @@ class Flow:
             17: config.udp_idle_timeout_s,
             1: config.icmp_idle_timeout_s,
             58: config.icmp_idle_timeout_s,
-        }.get(self.first["proto"], config.idle_timeout_s)
+        }.get(self.proto, config.idle_timeout_s)
         return round((config.linger_s if self.closing() else seconds) * S)
 
     def deadline(self, config: FlowConfig) -> int:
@@ -81,7 +82,7 @@ def flows(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Give the rows of all flows, in the order they come out, and a link for each packet."""
     held: dict[object, Flow] = {}
-    fragments: dict[object, tuple[int, int, int, bool]] = {}
+    fragments: dict[object, tuple[int, int, int, int, bool]] = {}
     rows: list[dict[str, Any]] = []
     links: list[dict[str, Any]] = []
     clock = packets[-1]["clock_ns"] if packets else 0
@@ -89,17 +90,17 @@ def flows(
         if not p["is_flow"]:
             links.append({"is_flow": 0, "flow_id": 0})
             continue
-        src_port, dst_port, is_one_way = ports(p, fragments)
+        proto, src_port, dst_port, is_one_way = ports(p, fragments)
         src = (p["src_hi"], p["src_lo"], src_port)
         dst = (p["dst_hi"], p["dst_lo"], dst_port)
         ends: object = (src, dst) if is_one_way else frozenset((src, dst))
-        key = (p["proto"], p["ip_version"], vlan(p), p["tunnel_id"], is_one_way, ends)
+        key = (proto, p["ip_version"], vlan(p), p["tunnel_id"], is_one_way, ends)
         flow = held.get(key)
         if flow is not None:
             flow = judge(flow, p, src, config, rows)
         if flow is None:
             is_answer = p["proto"] == 6 and p["tcp_flags"] & (SYN | ACK) == SYN | ACK
-            flow = Flow(dst, src, p) if is_answer else Flow(src, dst, p)
+            flow = Flow(dst, src, proto, p) if is_answer else Flow(src, dst, proto, p)
         held[key] = flow
         d = 0 if src == flow.src else 1
         flow.packets.append((p, d))
@@ -136,28 +137,30 @@ def judge(
     if p["ts_ns"] - flow.packets[0][0]["ts_ns"] > round(config.active_timeout_s * S):
         rows.append(row(flow, EndReason.ACTIVE, p["clock_ns"]))
         earlier = flow.earlier + flow.packets
-        return Flow(flow.src, flow.dst, p, earlier=earlier, is_continuation=True)
+        return Flow(flow.src, flow.dst, flow.proto, p, earlier=earlier, is_continuation=True)
     return flow
 
 
 def ports(
-    p: dict[str, Any], fragments: dict[object, tuple[int, int, int, bool]]
-) -> tuple[int, int, bool]:
-    """Source port, destination port and whether the answer is another flow."""
+    p: dict[str, Any], fragments: dict[object, tuple[int, int, int, int, bool]]
+) -> tuple[int, int, int, bool]:
+    """Protocol, source port, destination port and whether the answer is another flow."""
     addresses = p["src_hi"], p["src_lo"], p["dst_hi"], p["dst_lo"]
-    datagram = (*addresses, p["proto"], p["ip_version"], p["ip_id"], vlan(p), p["tunnel_id"])
+    proto = p["proto"] if p["ip_version"] == 4 else "any"
+    datagram = (*addresses, proto, p["ip_version"], p["ip_id"], vlan(p), p["tunnel_id"])
     if p["frag_offset_bytes"]:
-        since, src_port, dst_port, is_one_way = fragments.get(datagram, (None, 0, 0, False))
+        since, *known = fragments.get(datagram, (None, 0, 0, 0, False))
         if since is not None and p["clock_ns"] - since <= 30 * S:
-            return src_port, dst_port, is_one_way
-        return (0, 0, False) if p["proto"] in PAIRS else (p["src_port"], p["dst_port"], False)
-    found = p["src_port"], p["dst_port"], False
+            return tuple(known)
+        no_header = p["proto"] in PAIRS
+        return p["proto"], *((0, 0) if no_header else (p["src_port"], p["dst_port"])), False
+    found = p["proto"], p["src_port"], p["dst_port"], False
     if p["proto"] in PAIRS:
         counter = PAIRS[p["proto"]]
         counter = counter | {answer: question for question, answer in counter.items()}
         kind = p["icmp_type"]
         one_way = kind not in counter
-        found = kind, (p["icmp_code"] if one_way else counter[kind]), one_way
+        found = p["proto"], kind, (p["icmp_code"] if one_way else counter[kind]), one_way
     if p["is_fragment"]:
         fragments[datagram] = (p["clock_ns"], *found)
     return found
@@ -185,7 +188,7 @@ def flow_id(flow: Flow) -> int:
     seed = int.from_bytes(b"tapwatch", "big")
     a, b = (mix(mix(mix(hi ^ seed) ^ lo) ^ port) for hi, lo, port in (flow.src, flow.dst))
     p = flow.first
-    meta = p["proto"] | p["ip_version"] << 8 | (vlan(p) + 1) << 16 | p["tunnel_id"] << 32
+    meta = flow.proto | p["ip_version"] << 8 | (vlan(p) + 1) << 16 | p["tunnel_id"] << 32
     return mix(mix(mix(a ^ meta) ^ b) ^ p["ts_ns"] & MASK) & MASK >> 1 or 1
 
 
@@ -201,6 +204,7 @@ def link(flow: Flow, p: dict[str, Any], d: int, src_port: int, dst_port: int) ->
         "packets": [len(side) for side in sides],
         "src_port": src_port,
         "dst_port": dst_port,
+        "proto": flow.proto,
         "is_flow": 1,
         "direction": d,
     }
@@ -261,7 +265,7 @@ def row(flow: Flow, reason: EndReason, end_ns: int) -> dict[str, Any]:
         "dst_port": flow.dst[2],
         "tunnel_id": first["tunnel_id"],
         "vlan": vlan(first),
-        "proto": first["proto"],
+        "proto": flow.proto,
         "ip_version": first["ip_version"],
         "interface": first["interface"],
         "end_reason": int(reason),

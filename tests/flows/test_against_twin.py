@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tapwatch.config import FlowConfig
 from tests.flows import craft
 from tests.flows.agreement import assert_agree, assert_equal_bytes
-from tests.flows.craft import ACK, FIN, GRE, ICMP, ICMPV6, PSH, RST, SYN, TCP, UDP, S
+from tests.flows.craft import ACK, FIN, GRE, ICMP, ICMPV6, PSH, RST, SCTP, SYN, TCP, UDP, S
 
 EDGES = [1, 5, 10, 30, 60, 120]
 STEPS = st.one_of(
@@ -19,7 +19,7 @@ STEPS = st.one_of(
 FLAGS = st.sampled_from([ACK, ACK, PSH | ACK, SYN, SYN | ACK, FIN | ACK, RST, RST | ACK, 0xFFF, 0])
 HEADS = st.fixed_dictionaries(
     {
-        "proto": st.sampled_from([TCP, TCP, TCP, UDP, ICMP, ICMPV6, GRE]),
+        "proto": st.sampled_from([TCP, TCP, TCP, UDP, ICMP, ICMPV6, GRE, SCTP]),
         "src": st.integers(1, 2),
         "dst": st.integers(1, 2),
         "payload_bytes": st.sampled_from([0, 0, 1, 100, 1448, 65_000]),
@@ -37,6 +37,29 @@ FRAGMENT_PART = st.fixed_dictionaries(
 
 
 @st.composite
+def oddities(draw, proto):
+    """Fields of a packet that is not plain: mostly none."""
+    oddity = draw(st.integers(0, 15))
+    if oddity == 0:
+        return {"n_vlan_tags": 1, "vlan_tci": draw(st.sampled_from([0, 5, 0xF005]))}
+    if oddity == 1:
+        return {"tunnel_id": 9}
+    if oddity == 2:
+        return {"is_flow": 0, "status": draw(st.integers(0, 1))}
+    if oddity == 3:
+        return {"ip_version": 6, "src_hi": 1, "dst_hi": draw(st.integers(1, 2))}
+    if oddity > 8:
+        return {}
+    fields = draw(FRAGMENT_PART) | {"is_fragment": 1, "ip_version": 4 if oddity < 7 else 6}
+    if fields["frag_offset_bytes"]:
+        fields |= {"transport_header_bytes": 0, "src_port": 0, "dst_port": 0}
+        fields |= {"tcp_flags": 0, "icmp_type": 0, "icmp_code": 0}
+        # An extension header may stand behind a fragment header; IPv4 has none, whoever says so.
+        fields |= {"proto": draw(st.sampled_from([proto, proto, 60]))}
+    return fields
+
+
+@st.composite
 def sequences(draw, max_size=40):
     """PACKET rows: mostly one or two conversations, seldom with tags, fragments or no flow."""
     now, packets = 0, []
@@ -48,20 +71,7 @@ def sequences(draw, max_size=40):
             fields |= draw(TCP_PART) | {"tcp_window": draw(st.sampled_from([0, 7, 65_535]))}
         if proto in (ICMP, ICMPV6):
             fields |= draw(ICMP_PART) | {"src_port": 0, "dst_port": 0}
-        oddity = draw(st.integers(0, 15))
-        if oddity == 0:
-            fields |= {"n_vlan_tags": 1, "vlan_tci": draw(st.sampled_from([0, 5, 0xF005]))}
-        elif oddity == 1:
-            fields |= {"tunnel_id": 9}
-        elif oddity == 2:
-            fields |= {"is_flow": 0, "status": draw(st.integers(0, 1))}
-        elif oddity == 3:
-            fields |= {"ip_version": 6, "src_hi": 1, "dst_hi": draw(st.integers(1, 2))}
-        elif oddity in (4, 5, 6):
-            fields |= draw(FRAGMENT_PART) | {"is_fragment": 1}
-            if fields["frag_offset_bytes"]:
-                fields |= {"transport_header_bytes": 0, "src_port": 0, "dst_port": 0}
-                fields |= {"tcp_flags": 0, "icmp_type": 0, "icmp_code": 0}
+        fields |= draw(oddities(proto))
         packets.append(craft.packet(**fields) | {"ts_ns": craft.T0 + now})
     return craft.table_of(packets)
 

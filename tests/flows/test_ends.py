@@ -295,6 +295,42 @@ def test_later_fragments_belong_to_the_flow_of_the_first():
     assert craft.file_all(table_of(packets))[2]["fragments_unmatched"] == 3
 
 
+def test_ipv6_fragments_are_one_datagram_whatever_protocol_the_later_ones_name():
+    """Behind a fragment header may stand another: the later fragments are of the first's flow."""
+    first = {"ip_version": 6, "is_fragment": 1, "ip_id": 77, "proto": UDP, "payload_bytes": 100}
+    later = first | {
+        "proto": 60, "frag_offset_bytes": 1480, "src_port": 0, "dst_port": 0,
+        "transport_header_bytes": 0, "payload_bytes": 900,
+    }  # fmt: skip
+    rows = table_of([packet(0, **later), packet(1, **first), packet(2, **later)])
+
+    ended, links, counts = craft.file_all(rows)
+
+    assert dict(
+        zip(ended["proto"].tolist(), ended["payload_bytes"][:, 0].tolist(), strict=True)
+    ) == {
+        UDP: 1000,
+        60: 900,
+    }
+    assert links["proto"].tolist() == [60, UDP, UDP]
+    assert links["src_port"].tolist() == [0, 1001, 1001]
+    assert counts["fragments_unmatched"] == 1
+
+
+def test_ipv4_fragments_are_one_datagram_only_within_a_protocol():
+    """The same identification under another protocol is another datagram (RFC 791)."""
+    first = {"is_fragment": 1, "ip_id": 77, "proto": UDP, "payload_bytes": 100}
+    later = first | {
+        "proto": 60, "frag_offset_bytes": 1480, "src_port": 0, "dst_port": 0,
+        "transport_header_bytes": 0,
+    }  # fmt: skip
+
+    ended, links, counts = craft.file_all(table_of([packet(0, **first), packet(1, **later)]))
+
+    assert (len(ended), counts["fragments_unmatched"]) == (2, 1)
+    assert links["proto"].tolist() == [UDP, 60]
+
+
 def test_forgotten_datagrams_are_counted():
     """More first fragments than are remembered: some are forgotten before their time."""
     config = FlowConfig(fragment_capacity=64)

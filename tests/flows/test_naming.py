@@ -21,15 +21,28 @@ def test_describes_each_kind_of_row():
     rows["src_hi"] = [0, 0x2001_0DB8 << 32, 0, 0]
     rows["src_lo"] = [0xFFFF_C000_0201, 1, 0x02_00_5E_10_00_01, 0xFFFF_C000_0201]
     rows["ip_version"] = [4, 6, 0, 4]
-    rows["proto"] = [6, 47, 0, 0]
+    rows["proto"] = [6, 99, 0, 0]
     rows["is_flow"] = [1, 1, 0, 0]
 
     names = describe(rows)
 
     assert names.src == ["192.0.2.1", "2001:db8::1", "02:00:5e:10:00:01", "192.0.2.1"]
     assert names.dst == ["0.0.0.0", "::", "00:00:00:00:00:00", "0.0.0.0"]
-    assert names.proto == ["TCP", "47", "0", "ARP"]
+    assert names.proto == ["TCP", "99", "0", "ARP"]
     assert [bool(word) for word in names.community_id] == [True, True, False, False]
+
+
+def test_protocols_are_named_as_iana_writes_them():
+    """All that the decoder reads, and IP in IP; the others by number."""
+    names = {1: "ICMP", 2: "IGMP", 4: "IPv4", 6: "TCP", 17: "UDP", 33: "DCCP", 41: "IPv6",
+             47: "GRE", 50: "ESP", 51: "AH", 58: "IPv6-ICMP", 59: "IPv6-NoNxt", 132: "SCTP",
+             136: "UDPLite"}  # fmt: skip
+    rows = np.zeros(256, FLOW)
+    rows["ip_version"], rows["proto"] = 4, range(256)
+
+    said = describe(rows).proto
+
+    assert said == [names.get(number, str(number)) for number in range(256)]
 
 
 def test_describes_nothing():

@@ -216,7 +216,7 @@ def _write_identity(packet, link, row):  # type: ignore[no-untyped-def]
     row["src_port"] = link["src_port"] if is_flow else packet["src_port"]
     row["dst_port"] = link["dst_port"] if is_flow else packet["dst_port"]
     row["interface"] = packet["interface"]
-    row["proto"] = packet["proto"]
+    row["proto"] = link["proto"] if is_flow else packet["proto"]
     row["ip_version"] = packet["ip_version"]
     row["end_reason"] = 0
     row["direction"] = link["direction"] if is_flow else 0

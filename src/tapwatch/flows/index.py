@@ -38,7 +38,7 @@ def match(row: Any, packet: Any, key: Any) -> int:
     Where both endpoints are equal every packet is forward.
     """
     if (
-        row["proto"] != packet["proto"]
+        row["proto"] != key["proto"]
         or row["ip_version"] != packet["ip_version"]
         or row["vlan"] != key["vlan"]
         or row["tunnel_id"] != packet["tunnel_id"]

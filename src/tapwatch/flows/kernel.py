@@ -160,6 +160,7 @@ def _fill_link(link: Any, row: Any, key: Any, direction: int) -> None:
         link["packets"][d] = row["packets"][d] & 0xFFFF_FFFF
     link["src_port"] = key["src_port"]
     link["dst_port"] = key["dst_port"]
+    link["proto"] = key["proto"]
     link["is_flow"] = 1
     link["direction"] = direction
 
@@ -180,7 +181,7 @@ def _begin(packet: Any, key: Any, table: Table, bucket: int, number: int) -> int
         row["src_port"], row["dst_port"] = key["src_port"], key["dst_port"]
     row["tunnel_id"] = packet["tunnel_id"]
     row["vlan"] = key["vlan"]
-    row["proto"] = packet["proto"]
+    row["proto"] = key["proto"]
     row["ip_version"] = packet["ip_version"]
     _open(row, packet, table, bucket)
     node = table.nodes[number]
@@ -215,7 +216,7 @@ def _continue(packet: Any, key: Any, table: Table, bucket: int, number: int) -> 
     row["fin_seen"], row["is_closing"] = fin_seen, is_closing
     row["tunnel_id"] = packet["tunnel_id"]
     row["vlan"] = key["vlan"]
-    row["proto"] = packet["proto"]
+    row["proto"] = key["proto"]
     row["ip_version"] = packet["ip_version"]
     row["is_continuation"] = 1
     _open(row, packet, table, bucket)

@@ -58,6 +58,7 @@ def fill_keys(
             key["vlan"] = 0
             key["src_port"] = 0
             key["dst_port"] = 0
+            key["proto"] = 0
             key["is_one_way"] = 0
             count["not_flow_packets"] += packet["status"] == 0
             continue
@@ -66,10 +67,11 @@ def fill_keys(
         if packet["n_vlan_tags"] > 0:
             vlan = wide(packet["vlan_tci"]) & _VLAN_ID_MASK
         key["vlan"] = vlan
+        key["proto"] = packet["proto"]
         _fill_ports(packet, key)
-        meta = meta_word(packet["proto"], packet["ip_version"], vlan, packet["tunnel_id"])
         if packet["is_fragment"] != 0:
-            _meet_fragment(packet, key, meta, seed, fragments, count)
+            _meet_fragment(packet, key, seed, fragments, count)
+        meta = meta_word(key["proto"], packet["ip_version"], vlan, packet["tunnel_id"])
         key["hash"] = table_hash(packet, key["src_port"], key["dst_port"], meta, seed)
     return clock_ns
 
@@ -103,11 +105,14 @@ def _fill_ports(packet: Any, key: Any) -> None:
 
 
 @njit
-def _meet_fragment(
-    packet: Any, key: Any, meta: Any, seed: Any, fragments: NDArray[Any], count: Any
-) -> None:
-    # A first fragment leaves its ports for those that follow; a later one takes them, and keeps
-    # ports 0 where it came first, or its first one was lost or forgotten.
+def _meet_fragment(packet: Any, key: Any, seed: Any, fragments: NDArray[Any], count: Any) -> None:
+    # A first fragment leaves protocol and ports for those that follow; a later one takes them, and
+    # keeps its own protocol and ports 0 where it came first, or its first one was lost or
+    # forgotten. What makes fragments one datagram is addresses, identification and, in IPv4 only,
+    # protocol (RFC 791 section 3.2, RFC 8200 section 4.5): in IPv6 other extension headers may
+    # stand behind the fragment header, and only the first fragment shows what they lead to.
+    proto = packet["proto"] if packet["ip_version"] == 4 else 0
+    meta = meta_word(proto, packet["ip_version"], key["vlan"], packet["tunnel_id"])
     wanted = mix(table_hash(packet, 0, 0, meta, seed) ^ np.uint64(packet["ip_id"]))
     n_sets = np.uint64(len(fragments) // FRAGMENT_WAYS)
     base = wide(wanted % n_sets) * FRAGMENT_WAYS
@@ -122,6 +127,7 @@ def _meet_fragment(
             if key["clock_ns"] - known["clock_ns"] <= FRAGMENT_TIMEOUT_NS:
                 key["src_port"] = known["src_port"]
                 key["dst_port"] = known["dst_port"]
+                key["proto"] = known["proto"]
                 key["is_one_way"] = known["is_one_way"]
                 return
         if _age(known) < _age(fragments[best]):
@@ -165,5 +171,6 @@ def _remember(known: Any, packet: Any, key: Any, meta: Any) -> None:
     known["ip_id"] = packet["ip_id"]
     known["src_port"] = key["src_port"]
     known["dst_port"] = key["dst_port"]
+    known["proto"] = key["proto"]
     known["is_one_way"] = key["is_one_way"]
     known["is_used"] = 1

@@ -43,6 +43,7 @@ KEY: Final = np.dtype(
         ("vlan", "<i4"),  # VLAN id of the outermost tag, -1 without one
         ("src_port", "<u2"),  # as the key has it: ICMP types, ports of a first fragment
         ("dst_port", "<u2"),
+        ("proto", "u1"),  # as the key has it: that of the first fragment
         ("is_flow", "u1"),
         ("is_one_way", "u1"),  # ICMP without a counter-type: the answer is another flow
     ],
@@ -112,18 +113,19 @@ TASK: Final = np.dtype(
     ]
 )
 
-#: A datagram whose first fragment was seen: its key's ports, for the later ones.
+#: A datagram whose first fragment was seen: protocol and ports of its key, for the later ones.
 FRAGMENT: Final = np.dtype(
     [
         ("src_hi", "<u8"),
         ("src_lo", "<u8"),
         ("dst_hi", "<u8"),
         ("dst_lo", "<u8"),
-        ("meta", "<u8"),  # protocol, IP version, VLAN, tunnel
+        ("meta", "<u8"),  # protocol (IPv4 only), IP version, VLAN, tunnel
         ("clock_ns", "<i8"),
         ("ip_id", "<u4"),
         ("src_port", "<u2"),
         ("dst_port", "<u2"),
+        ("proto", "u1"),
         ("is_one_way", "u1"),
         ("is_used", "u1"),
     ],

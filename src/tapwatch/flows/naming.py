@@ -8,10 +8,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.flows.protocols import COUNTER_TYPE, ICMP, ICMPV6, NO_COUNTER_TYPE, SCTP, TCP, UDP
+from tapwatch.flows.protocols import (
+    COUNTER_TYPE,
+    ICMP,
+    ICMPV6,
+    NAMES,
+    NO_COUNTER_TYPE,
+    SCTP,
+    TCP,
+    UDP,
+)
 from tapwatch.tables import Names
 
-_PROTOCOLS: Final = {ICMP: "ICMP", TCP: "TCP", UDP: "UDP", ICMPV6: "IPv6-ICMP"}
 _WITH_PORTS: Final = (TCP, UDP, SCTP)
 _KEY: Final = np.dtype(
     [
@@ -105,7 +113,7 @@ def _name(key: tuple[int, ...]) -> tuple[str, str, str, str]:
     return (
         _text(src, version),
         _text(dst, version),
-        "ARP" if is_arp else _PROTOCOLS.get(proto, str(proto)),
+        "ARP" if is_arp else NAMES.get(proto, str(proto)),
         community_id(src, dst, proto, src_port, dst_port) if is_flow and version else "",
     )
 

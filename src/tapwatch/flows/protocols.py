@@ -7,10 +7,37 @@ from numpy.typing import NDArray
 
 # IANA protocol numbers
 ICMP: Final = 1
+IGMP: Final = 2
+IPV4: Final = 4  # IPv4 in IP
 TCP: Final = 6
 UDP: Final = 17
+DCCP: Final = 33
+IPV6: Final = 41  # IPv6 in IP
+GRE: Final = 47
+ESP: Final = 50
+AH: Final = 51
 ICMPV6: Final = 58
+IPV6_NO_NEXT: Final = 59  # an IPv6 packet that carries nothing
 SCTP: Final = 132
+UDP_LITE: Final = 136
+
+#: How IANA writes the protocol numbers that are read, and others that are seen often.
+NAMES: Final = {
+    ICMP: "ICMP",
+    IGMP: "IGMP",
+    IPV4: "IPv4",
+    TCP: "TCP",
+    UDP: "UDP",
+    DCCP: "DCCP",
+    IPV6: "IPv6",
+    GRE: "GRE",
+    ESP: "ESP",
+    AH: "AH",
+    ICMPV6: "IPv6-ICMP",
+    IPV6_NO_NEXT: "IPv6-NoNxt",
+    SCTP: "SCTP",
+    UDP_LITE: "UDPLite",
+}
 
 # TCP flags, RFC 9293 section 3.1, and RFC 3168 for the last two
 FIN: Final = 0x01
