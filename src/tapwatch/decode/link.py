@@ -1,27 +1,53 @@
-"""Link headers: Ethernet, Linux cooked, none at all; VLAN tags; ARP, which lives beside IP."""
+"""From the first byte of a frame to its network header, through all that may stand between."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.decode import offsets as at
+from tapwatch.decode import link_offsets as at
+from tapwatch.decode.cooked import (
+    read_enc,
+    read_ipnet,
+    read_loop,
+    read_nflog,
+    read_null,
+    read_pflog,
+    read_pktap,
+    read_raw,
+    read_sll,
+    read_sll2,
+)
+from tapwatch.decode.encapsulation import (
+    is_vlan,
+    read_ethernet_tag,
+    read_llc,
+    read_macsec,
+    read_mpls,
+    read_short_tag,
+    read_tags,
+    read_trill,
+)
+from tapwatch.decode.lan import read_arcnet, read_fddi, read_ipoib
+from tapwatch.decode.offsets import ETHER_TYPE_MIN, TYPE_ARP, TYPE_IPV4, TYPE_IPV6
+from tapwatch.decode.ppp import (
+    read_directed,
+    read_frame_relay,
+    read_hdlc,
+    read_ppp_frame,
+    read_pppoe,
+)
 from tapwatch.decode.status import DecodeStatus
-from tapwatch.decode.words import be8, be16, be32, be48, helper
+from tapwatch.decode.wireless import read_ppi, read_radiotap, read_wlan
+from tapwatch.decode.words import be16, be48, helper
 
 _OK = int(DecodeStatus.OK)
 _LINK_TYPE_UNSUPPORTED = int(DecodeStatus.LINK_TYPE_UNSUPPORTED)
+_LINK_TOO_DEEP = int(DecodeStatus.LINK_TOO_DEEP)
 _ETHERNET_TRUNCATED = int(DecodeStatus.ETHERNET_TRUNCATED)
-_SLL_TRUNCATED = int(DecodeStatus.SLL_TRUNCATED)
-_RAW_IP_TRUNCATED = int(DecodeStatus.RAW_IP_TRUNCATED)
-_RAW_IP_BAD_VERSION = int(DecodeStatus.RAW_IP_BAD_VERSION)
-_VLAN_TRUNCATED = int(DecodeStatus.VLAN_TRUNCATED)
-_VLAN_TOO_DEEP = int(DecodeStatus.VLAN_TOO_DEEP)
-_PPP_TRUNCATED = int(DecodeStatus.PPP_TRUNCATED)
-_PPP_PROTOCOL_UNSUPPORTED = int(DecodeStatus.PPP_PROTOCOL_UNSUPPORTED)
-_LLC = int(DecodeStatus.LLC_UNSUPPORTED)
-_ARP_TRUNCATED = int(DecodeStatus.ARP_TRUNCATED)
-_ARP_BAD_LENGTH = int(DecodeStatus.ARP_BAD_LENGTH)
+_PPPOE_DISCOVERY = int(DecodeStatus.PPPOE_DISCOVERY)
+_ETHER_TYPE_BAD = int(DecodeStatus.ETHER_TYPE_BAD)
+_ETHER_TYPE_UNSUPPORTED = int(DecodeStatus.ETHER_TYPE_UNSUPPORTED)
 
 
 @helper
@@ -46,147 +72,195 @@ def read_link(
     -------
     status : DecodeStatus
     ether_type : int
-        What the network header is; meaningful only where status is OK.
+        What the network header is, IPv4, IPv6 or ARP; meaningful only where status is OK.
     network : int
         Offset in `data` of the network header, at most `hi`.
     """
     if link_type == at.LINK_ETHERNET:
         return read_ethernet(data, lo, hi, row)
-    if link_type == at.LINK_LINUX_SLL:
-        return _read_sll(data, lo, hi, row)
-    if link_type == at.LINK_IPV4:
-        return _OK, at.TYPE_IPV4, lo
-    if link_type == at.LINK_IPV6:
-        return _OK, at.TYPE_IPV6, lo
-    if link_type in (at.LINK_RAW, at.LINK_RAW_12, at.LINK_RAW_14):
-        return _read_raw(data, lo, hi)
-    return _LINK_TYPE_UNSUPPORTED, 0, lo
+    return _walk(data, at.FRAME_OF + link_type, lo, hi, row)
 
 
 @helper
 def read_ethernet(data: NDArray[np.uint8], lo: int, hi: int, row: Any) -> tuple[int, int, int]:
-    """Read a whole Ethernet frame (IEEE 802.3 clause 3); returns as `read_link`."""
-    # Bounds: the reads up to the EtherType are below ETHERNET_BYTES; this line makes them safe.
-    if hi - lo < at.ETHERNET_BYTES:
-        return _ETHERNET_TRUNCATED, 0, lo
-    row["eth_dst"] = row["dst_lo"] = be48(data, lo + at.ETHERNET_DST)
-    row["eth_src"] = row["src_lo"] = be48(data, lo + at.ETHERNET_SRC)
-    ether_type = be16(data, lo + at.ETHERNET_TYPE)
-    return read_ether_type(data, ether_type, lo + at.ETHERNET_BYTES, hi, row)
-
-
-@helper
-def _read_sll(data: NDArray[np.uint8], lo: int, hi: int, row: Any) -> tuple[int, int, int]:
-    """Linux cooked capture, which knows only the sender's address; returns as `read_link`."""
-    # Bounds: the reads up to the protocol field are below SLL_BYTES; this line makes them safe.
-    if hi - lo < at.SLL_BYTES:
-        return _SLL_TRUNCATED, 0, lo
-    if be16(data, lo + at.SLL_ADDRESS_LENGTH) == at.MAC_BYTES:
-        row["eth_src"] = row["src_lo"] = be48(data, lo + at.SLL_ADDRESS)
-    protocol = be16(data, lo + at.SLL_PROTOCOL)
-    return read_ether_type(data, protocol, lo + at.SLL_BYTES, hi, row)
-
-
-@helper
-def _read_raw(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]:
-    """No link header: the IP version tells what it is; returns as `read_link`."""
-    # Bounds: one byte is read; this line makes it safe.
-    if hi - lo < 1:
-        return _RAW_IP_TRUNCATED, 0, lo
-    version = be8(data, lo) >> 4
-    if version == 4:
-        return _OK, at.TYPE_IPV4, lo
-    if version == 6:
-        return _OK, at.TYPE_IPV6, lo
-    return _RAW_IP_BAD_VERSION, 0, lo
+    """Read a whole Ethernet frame; returns as `read_link`."""
+    status, what, lo = _read_ethernet_header(data, lo, hi, row)
+    if status != _OK:
+        return status, 0, lo
+    # Most frames by far end here: what every step of a walk checks would cost them time.
+    if is_vlan(what):
+        status, what, lo = read_tags(data, what, lo, hi, row)
+        if status != _OK:
+            return status, 0, lo
+    if what in (TYPE_IPV4, TYPE_IPV6):
+        row["ether_type"] = what
+        return _OK, what, lo
+    return _walk(data, what, lo, hi, row)
 
 
 @helper
 def read_ether_type(
     data: NDArray[np.uint8], ether_type: int, lo: int, hi: int, row: Any
 ) -> tuple[int, int, int]:
-    """Read what an EtherType announces, up to the network header; returns as `read_link`.
-
-    A tag that the kernel took out of the frame was the outermost one: `n_vlan_tags` is 1 then.
-    """
-    n_tags = 0
-    while ether_type in (at.TYPE_VLAN, at.TYPE_SERVICE_VLAN, at.TYPE_OLD_QINQ):
-        if n_tags == at.VLAN_MAX_TAGS:
-            return _VLAN_TOO_DEEP, 0, lo
-        # Bounds: TCI and the next EtherType are the four bytes of the tag; this line makes it safe.
-        if hi - lo < at.VLAN_BYTES:
-            return _VLAN_TRUNCATED, 0, lo
-        if row["n_vlan_tags"] == 0:
-            row["vlan_tci"] = be16(data, lo + at.VLAN_TCI)
-        row["n_vlan_tags"] += 1
-        ether_type = be16(data, lo + at.VLAN_TYPE)
-        lo += at.VLAN_BYTES
-        n_tags += 1
-
-    if ether_type < at.ETHER_TYPE_MIN:
-        return _LLC, 0, lo
-    row["ether_type"] = ether_type
-    return _OK, ether_type, lo
+    """Read what an EtherType announces, up to the network header; returns as `read_link`."""
+    if ether_type < ETHER_TYPE_MIN:
+        return _ETHER_TYPE_BAD, 0, lo
+    return _walk(data, ether_type, lo, hi, row)
 
 
 @helper
 def read_ppp(data: NDArray[np.uint8], lo: int, hi: int, row: Any) -> tuple[int, int, int]:
-    """Read a PPP frame (RFC 1661, RFC 1662 section 3.1); returns as `read_link`.
-
-    Address and control may have been compressed away, and so may the protocol's first byte.
-    """
-    # Bounds: address and control are two bytes; this line makes the read safe.
-    if hi - lo >= 2 and be16(data, lo) == at.PPP_ADDRESS_CONTROL:
-        lo += 2
-    # Bounds: at most two bytes of protocol; the two lines make the reads safe.
-    if hi - lo < 1:
-        return _PPP_TRUNCATED, 0, lo
-    protocol = be8(data, lo)
-    if protocol & 1:
-        lo += 1
-    elif hi - lo < 2:
-        return _PPP_TRUNCATED, 0, lo
-    else:
-        protocol = be16(data, lo)
-        lo += 2
-    if protocol == at.PPP_IPV4:
-        row["ether_type"] = at.TYPE_IPV4
-        return _OK, at.TYPE_IPV4, lo
-    if protocol == at.PPP_IPV6:
-        row["ether_type"] = at.TYPE_IPV6
-        return _OK, at.TYPE_IPV6, lo
-    return _PPP_PROTOCOL_UNSUPPORTED, 0, lo
+    """Read a PPP frame, up to the network header; returns as `read_link`."""
+    return _walk(data, at.FRAME_OF + at.LINK_PPP, lo, hi, row)
 
 
 @helper
-def read_arp(data: NDArray[np.uint8], lo: int, hi: int, row: Any) -> int:
-    """Read an ARP body (RFC 826) and return its DecodeStatus.
+def _walk(data: NDArray[np.uint8], what: int, lo: int, hi: int, row: Any) -> tuple[int, int, int]:
+    """Go from header to header; `what` is an EtherType, an 802.3 length or a frame's kind."""
+    for _ in range(at.LINK_MAX_HEADERS):
+        if ETHER_TYPE_MIN <= what < at.FRAME_OF:
+            row["ether_type"] = what
+        if what in (TYPE_IPV4, TYPE_IPV6, TYPE_ARP):
+            return _OK, what, lo
+        if what < at.FRAME_OF:
+            status, what, lo = _read_announced(data, what, lo, hi, row)
+        else:
+            status, what, lo = _read_frame(data, what - at.FRAME_OF, lo, hi, row)
+        if status != _OK:
+            return status, 0, lo
+    return _LINK_TOO_DEEP, 0, lo
 
-    Protocol addresses go into src (sender) and dst (target) where they are IPv4 addresses; any
-    other address family leaves the MAC addresses of the frame there, and is OK too.
-    """
-    # Bounds: the fixed part ends where the addresses begin; this line makes its reads safe.
-    if hi - lo < at.ARP_ADDRESSES:
-        return _ARP_TRUNCATED
-    row["arp_opcode"] = be16(data, lo + at.ARP_OPCODE)
-    is_ethernet = be16(data, lo + at.ARP_HARDWARE_TYPE) == at.ARP_HARDWARE_ETHERNET
-    is_ipv4 = be16(data, lo + at.ARP_PROTOCOL_TYPE) == at.TYPE_IPV4
-    hardware_bytes = be8(data, lo + at.ARP_HARDWARE_LENGTH)
-    protocol_bytes = be8(data, lo + at.ARP_PROTOCOL_LENGTH)
-    if (is_ethernet and hardware_bytes != at.MAC_BYTES) or (
-        is_ipv4 and protocol_bytes != at.IPV4_ADDRESS_BYTES
-    ):
-        return _ARP_BAD_LENGTH
 
-    sender = lo + at.ARP_ADDRESSES
-    target = sender + hardware_bytes + protocol_bytes
-    # Bounds: both pairs of addresses end at target + one pair; this line makes all of it safe.
-    if hi - target < hardware_bytes + protocol_bytes:
-        return _ARP_TRUNCATED
-    if is_ethernet:
-        row["arp_sender_mac"] = be48(data, sender)
-    if is_ipv4:
-        row["ip_version"] = 4
-        row["src_lo"] = at.IPV4_MAPPED | be32(data, sender + hardware_bytes)
-        row["dst_lo"] = at.IPV4_MAPPED | be32(data, target + hardware_bytes)
-    return _OK
+@helper
+def _read_ethernet_header(
+    data: NDArray[np.uint8], lo: int, hi: int, row: Any
+) -> tuple[int, int, int]:
+    """IEEE 802.3 clause 3; returns the number behind the addresses as what follows."""
+    # Bounds: the reads up to the EtherType are below ETHERNET_BYTES; this line makes them safe.
+    if hi - lo < at.ETHERNET_BYTES:
+        return _ETHERNET_TRUNCATED, 0, lo
+    row["eth_dst"] = row["dst_lo"] = be48(data, lo + at.ETHERNET_DST)
+    row["eth_src"] = row["src_lo"] = be48(data, lo + at.ETHERNET_SRC)
+    return _OK, be16(data, lo + at.ETHERNET_TYPE), lo + at.ETHERNET_BYTES
+
+
+@helper
+def _read_announced(
+    data: NDArray[np.uint8], ether_type: int, lo: int, hi: int, row: Any
+) -> tuple[int, int, int]:
+    """Read the header that an EtherType or an 802.3 length announces."""
+    if is_vlan(ether_type):
+        return read_tags(data, ether_type, lo, hi, row)
+    if ether_type in (at.TYPE_MPLS, at.TYPE_MPLS_UPSTREAM):
+        return read_mpls(data, lo, hi)
+    if ether_type == at.TYPE_PPPOE:
+        return read_pppoe(data, lo, hi)
+    if ether_type == at.TYPE_PPPOE_DISCOVERY:
+        return _PPPOE_DISCOVERY, 0, lo
+    if 0 < ether_type <= at.LENGTH_MAX:
+        return read_llc(data, lo, hi, ether_type)
+    if ether_type < ETHER_TYPE_MIN:
+        return _ETHER_TYPE_BAD, 0, lo
+    if ether_type == at.TYPE_JUMBO_LLC:
+        return _OK, at.FRAME_OF + at.LINK_LLC, lo
+    if ether_type == at.TYPE_PPP:
+        return _OK, at.FRAME_OF + at.LINK_PPP, lo
+    return _read_rare_tag(data, ether_type, lo, hi)
+
+
+@helper
+def _read_rare_tag(
+    data: NDArray[np.uint8], ether_type: int, lo: int, hi: int
+) -> tuple[int, int, int]:
+    """Read a tag that few networks know."""
+    if ether_type == at.TYPE_MACSEC:
+        return read_macsec(data, lo, hi)
+    if ether_type in (at.TYPE_VN_TAG, at.TYPE_HSR, at.TYPE_REDUNDANCY):
+        return read_short_tag(data, lo, hi, at.SHORT_TAG_BYTES)
+    if ether_type == at.TYPE_CISCO_METADATA:
+        return read_short_tag(data, lo, hi, at.CISCO_METADATA_BYTES)
+    if ether_type == at.TYPE_ETHERNET:
+        return read_ethernet_tag(lo, hi, 0)
+    if ether_type == at.TYPE_FABRIC_PATH:
+        return read_ethernet_tag(lo, hi, at.FABRIC_PATH_BYTES)
+    if ether_type == at.TYPE_BACKBONE:
+        return read_ethernet_tag(lo, hi, at.BACKBONE_BYTES)
+    if ether_type == at.TYPE_TRILL:
+        return read_trill(data, lo, hi)
+    return _ETHER_TYPE_UNSUPPORTED, 0, lo
+
+
+@helper
+def _read_frame(
+    data: NDArray[np.uint8], link_type: int, lo: int, hi: int, row: Any
+) -> tuple[int, int, int]:
+    """Read the header with which a frame of a link type begins."""
+    if link_type == at.LINK_ETHERNET:
+        return _read_ethernet_header(data, lo, hi, row)
+    if link_type in (at.LINK_RAW, at.LINK_RAW_12, at.LINK_RAW_14):
+        return read_raw(data, lo, hi)
+    if link_type == at.LINK_IPV4:
+        return _OK, TYPE_IPV4, lo
+    if link_type == at.LINK_IPV6:
+        return _OK, TYPE_IPV6, lo
+    if link_type == at.LINK_LLC:
+        return read_llc(data, lo, hi, hi - lo)
+    if link_type == at.LINK_WLAN:
+        return read_wlan(data, lo, hi, False, row)
+    if link_type == at.LINK_RADIOTAP:
+        return read_radiotap(data, lo, hi, row)
+    if link_type == at.LINK_PPI:
+        return read_ppi(data, lo, hi)
+    return _read_line_frame(data, link_type, lo, hi, row)
+
+
+@helper
+def _read_line_frame(
+    data: NDArray[np.uint8], link_type: int, lo: int, hi: int, row: Any
+) -> tuple[int, int, int]:
+    """Read the header with which a frame on a serial line or a rare network begins."""
+    if link_type in (at.LINK_PPP, at.LINK_PPP_SERIAL):
+        return read_ppp_frame(data, lo, hi)
+    if link_type == at.LINK_PPP_WITH_DIR:
+        return read_directed(data, lo, hi)
+    if link_type == at.LINK_PPP_ETHER:
+        return read_pppoe(data, lo, hi)
+    if link_type == at.LINK_CISCO_HDLC:
+        return read_hdlc(data, lo, hi)
+    if link_type == at.LINK_FRAME_RELAY:
+        return read_frame_relay(data, lo, hi)
+    if link_type == at.LINK_FDDI:
+        return read_fddi(data, lo, hi, row)
+    if link_type == at.LINK_ARCNET_BSD:
+        return read_arcnet(data, lo, hi, at.ARCNET_ADDRESS_BYTES)
+    if link_type == at.LINK_ARCNET_LINUX:
+        return read_arcnet(data, lo, hi, at.ARCNET_ADDRESS_BYTES + at.ARCNET_OFFSET_BYTES)
+    if link_type == at.LINK_IPOIB:
+        return read_ipoib(data, lo, hi)
+    return _read_cooked_frame(data, link_type, lo, hi, row)
+
+
+@helper
+def _read_cooked_frame(
+    data: NDArray[np.uint8], link_type: int, lo: int, hi: int, row: Any
+) -> tuple[int, int, int]:
+    """Read the header that a capturing kernel put before a packet."""
+    if link_type == at.LINK_LINUX_SLL:
+        return read_sll(data, lo, hi, row)
+    if link_type == at.LINK_LINUX_SLL2:
+        return read_sll2(data, lo, hi, row)
+    if link_type == at.LINK_NULL:
+        return read_null(data, lo, hi)
+    if link_type == at.LINK_LOOP:
+        return read_loop(data, lo, hi)
+    if link_type == at.LINK_ENC:
+        return read_enc(data, lo, hi)
+    if link_type == at.LINK_PFLOG:
+        return read_pflog(data, lo, hi)
+    if link_type == at.LINK_IPNET:
+        return read_ipnet(data, lo, hi)
+    if link_type == at.LINK_NFLOG:
+        return read_nflog(data, lo, hi)
+    if link_type == at.LINK_PKTAP:
+        return read_pktap(data, lo, hi)
+    return _LINK_TYPE_UNSUPPORTED, 0, lo

@@ -2,57 +2,11 @@
 
 from typing import Final
 
-# LINKTYPE_ numbers, https://www.tcpdump.org/linktypes.html
-LINK_ETHERNET: Final = 1
-LINK_RAW_12: Final = 12  # DLT_RAW of most systems, found in files although it should not be
-LINK_RAW_14: Final = 14  # DLT_RAW of OpenBSD
-LINK_RAW: Final = 101
-LINK_LINUX_SLL: Final = 113
-LINK_IPV4: Final = 228
-LINK_IPV6: Final = 229
-
-# Ethernet, IEEE 802.3 clause 3
-ETHERNET_DST: Final = 0
-ETHERNET_SRC: Final = 6
-ETHERNET_TYPE: Final = 12
-ETHERNET_BYTES: Final = 14
-ETHER_TYPE_MIN: Final = 0x0600  # below it stands a length (or nothing defined)
-
-# Linux cooked capture v1, https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html
-SLL_ADDRESS_LENGTH: Final = 4
-SLL_ADDRESS: Final = 6
-SLL_PROTOCOL: Final = 14
-SLL_BYTES: Final = 16
-
-# PPP, RFC 1661 section 2, RFC 1662 section 3.1; numbers of IANA ppp-numbers
-PPP_ADDRESS_CONTROL: Final = 0xFF03
-PPP_IPV4: Final = 0x0021
-PPP_IPV6: Final = 0x0057
-
-# EtherTypes, IANA ieee-802-numbers
+# EtherTypes of what lies on a link, IANA ieee-802-numbers; those of link headers: link_offsets
+ETHER_TYPE_MIN: Final = 0x0600  # a smaller number in its place is none
 TYPE_IPV4: Final = 0x0800
 TYPE_ARP: Final = 0x0806
 TYPE_IPV6: Final = 0x86DD
-TYPE_VLAN: Final = 0x8100  # IEEE 802.1Q customer tag
-TYPE_SERVICE_VLAN: Final = 0x88A8  # IEEE 802.1ad service tag
-TYPE_OLD_QINQ: Final = 0x9100  # service tag of older switches
-
-# VLAN tag, IEEE 802.1Q clause 9.6, counted from behind its own EtherType
-VLAN_TCI: Final = 0
-VLAN_TYPE: Final = 2
-VLAN_BYTES: Final = 4
-VLAN_MAX_TAGS: Final = 8  # a bound of ours: two are standard, four were seen
-
-# ARP, RFC 826
-ARP_HARDWARE_TYPE: Final = 0
-ARP_PROTOCOL_TYPE: Final = 2
-ARP_HARDWARE_LENGTH: Final = 4
-ARP_PROTOCOL_LENGTH: Final = 5
-ARP_OPCODE: Final = 6
-ARP_ADDRESSES: Final = 8  # sender hardware, sender protocol, target hardware, target protocol
-ARP_HARDWARE_ETHERNET: Final = 1
-MAC_BYTES: Final = 6
-IPV4_ADDRESS_BYTES: Final = 4
 
 # IPv4, RFC 791 section 3.1
 IPV4_VERSION_IHL: Final = 0

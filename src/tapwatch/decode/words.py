@@ -53,3 +53,15 @@ def be48(data: NDArray[np.uint8], at: int) -> int:
 def be64(data: NDArray[np.uint8], at: int) -> np.uint64:
     """Eight bytes, half an IPv6 address; the only one that does not fit int64."""
     return np.uint64(be32(data, at)) << np.uint64(32) | np.uint64(be32(data, at + 4))
+
+
+@helper
+def le16(data: NDArray[np.uint8], at: int) -> int:
+    """Two bytes, least significant first: radio headers, and what a PC wrote in its own order."""
+    return be8(data, at) | be8(data, at + 1) << 8
+
+
+@helper
+def le32(data: NDArray[np.uint8], at: int) -> int:
+    """Four bytes, least significant first."""
+    return le16(data, at) | le16(data, at + 2) << 16
