@@ -238,7 +238,8 @@ class House:
                 "packets": capture.packets,
                 "bytes": capture.bytes,
                 "dropped": capture.dropped,
-                "filtered": 0,
+                "filtered": capture.filtered,
+                "recorder_dropped": capture.recorder_dropped,
                 "truncated_files": capture.truncated_files,
             },
             "decode": dict(decoder.counts),
@@ -246,6 +247,12 @@ class House:
             "views": {view: asdict(counts) for view, counts in self.counts.items()},
             "alerts": {"raised": self.policy.raised, "suppressed": self.policy.suppressed},
         }
+        if (kernel := capture.kernel) is not None:
+            made["capture"] |= {
+                "kernel_packets": kernel.packets,
+                "loopback_copies": kernel.loopback_copies,
+                "unread": kernel.unread,
+            }
         made["ledger_balanced"] = not imbalances(made)
         return made
 
@@ -267,6 +274,12 @@ def imbalances(summary: Mapping[str, Any]) -> list[str]:
             flows["open"] + sum(flows["ended"].values()),
         ),
     }
+    if "kernel_packets" in capture:
+        names = ("packets", "dropped", "loopback_copies", "unread")
+        equations["capture.kernel_packets = " + " + ".join(names)] = (
+            capture["kernel_packets"],
+            sum(capture[name] for name in names),
+        )
     for view, counts in summary["views"].items():
         accounted = counts["scored"] + counts["held"] + sum(counts["shed"].values())
         equations[f"{view}.rows = scored + held + sum(shed)"] = (counts["rows"], accounted)
