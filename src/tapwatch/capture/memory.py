@@ -71,6 +71,7 @@ class MemorySource:
     ) -> None:
         self.counts = CaptureCounts()
         self._data = read_only(data)
+        frames["number"] = 0  # as `deliver` wants it
         self._frames = frames
         self._batch_frames = batch_frames
         self._next = 0

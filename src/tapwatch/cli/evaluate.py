@@ -47,6 +47,9 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads."
 )
+@click.option(
+    "--filter", "filter_text", metavar="BPF", help="Use only packets that match, as tcpdump has it."
+)
 @click.option("--config", "config_file", type=_PATH, metavar="FILE.toml")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
@@ -58,6 +61,7 @@ def command(
     output: Path | None,
     as_json: bool,
     workers: int,
+    filter_text: str | None,
     config_file: Path | None,
     quiet: bool,
 ) -> None:
@@ -70,13 +74,17 @@ def command(
     from tapwatch.evaluation.truth import read_truth
 
     _check_usage(captures, bundles, alerts_file, hours)
+    if alerts_file is not None and filter_text is not None:
+        raise ConfigError("--filter", filter_text, "no value with --alerts", "they are given")
     config = load_config(config_file) if config_file else Config()
     episodes = read_truth(labels)
     exit_code = 0
     if alerts_file is not None:
         sightings = read_alerts(alerts_file)
     else:
-        sightings, hours, exit_code = _replay(captures, bundles, config, workers, quiet)
+        sightings, hours, exit_code = _replay(
+            captures, bundles, config, workers, filter_text, quiet
+        )
     result = hold_against(episodes, sightings, hours)
     about = {
         "labels": str(labels),
@@ -132,6 +140,7 @@ def _replay(
     bundles: tuple[Path, ...],
     config: Config,
     workers: int,
+    filter_text: str | None,
     quiet: bool,
 ) -> tuple[list["Sighting"], float, int]:
     """Alerts of a replay, hours of traffic, and the exit code where it was interrupted."""
@@ -140,7 +149,8 @@ def _replay(
     from tapwatch.daemon import StopSignal, check_ledger, load_scorers, monitor
 
     scorers = load_scorers(bundles, config)
-    source = open_captures(captures, batch_frames=config.capture.batch_frames)
+    frames = config.capture.batch_frames
+    source = open_captures(captures, batch_frames=frames, filter=filter_text)
     collected = _Collected()
     with StopSignal() as stopped, progress(source, quiet=quiet) as step:
         summary = monitor(

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads."
 )
+@click.option(
+    "--filter", "filter_text", metavar="BPF", help="Use only packets that match, as tcpdump has it."
+)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.toml")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def command(
@@ -42,12 +45,14 @@ def command(
     output: str,
     names: str,
     workers: int,
+    filter_text: str | None,
     config_file: Path | None,
     quiet: bool,
 ) -> None:
     """Write the rows of a view as Parquet or CSV.
 
-    CAPTURE is a file, a directory or - for standard input; pcap or pcapng; plain, gz, zst or xz.
+    CAPTURE is a file, a directory or - for standard input; pcap, pcapng or snoop; plain, gz, zst
+    or xz.
     Rows of packets are by frame, rows of flows by their last packet. The columns are in
     docs/reference/features.md.
     """
@@ -74,7 +79,7 @@ def command(
 
     with StopSignal() as stopped:
         frames = config.capture.batch_frames
-        source = open_captures(captures, batch_frames=frames, stopped=stopped)
+        source = open_captures(captures, batch_frames=frames, stopped=stopped, filter=filter_text)
         corridor = Corridor(config, [view], dtype=np.float64, workers=workers)
         writer = TableWriter(
             output,

@@ -47,6 +47,12 @@ def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads."
 )
+@click.option(
+    "--filter",
+    "filter_text",
+    metavar="BPF",
+    help="Use only packets that match, as tcpdump has it.",
+)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.toml")
 @click.option("--listen", metavar="ADDR:PORT", help="Serve metrics while it runs.")
 @click.option(
@@ -72,6 +78,7 @@ def command(
     output: str | None,
     speed: float | None,
     workers: int,
+    filter_text: str | None,
     config_file: Path | None,
     listen: str | None,
     linger: float,
@@ -81,8 +88,8 @@ def command(
 ) -> None:
     """Score captures with trained bundles; write alerts, count everything.
 
-    CAPTURE is a file, a directory or - for standard input; pcap or pcapng; plain, gz, zst or xz.
-    Several are put in order of time.
+    CAPTURE is a file, a directory or - for standard input; pcap, pcapng or snoop; plain, gz, zst
+    or xz. Several are put in order of time.
     """
     from tapwatch.alerts import open_sink
     from tapwatch.capture import open_captures, paced
@@ -94,7 +101,7 @@ def command(
     with StopSignal() as stopped:
         scorers = load_scorers(bundles, config)
         frames = config.capture.batch_frames
-        source = open_captures(captures, batch_frames=frames, stopped=stopped)
+        source = open_captures(captures, batch_frames=frames, stopped=stopped, filter=filter_text)
         # Only now: a capture that cannot be read does not cost an earlier alerts file.
         worst, file = Worst(), open_sink(output) if output else None
         with progress(source, quiet=quiet) as step:
@@ -114,6 +121,6 @@ def command(
     if file:
         file.close()
     check_ledger(summary)
-    if strict and source.problems:
-        raise CaptureError(f"--strict: {len(source.problems)} capture(s) not read to the end")
+    if strict and (n_damaged := source.counts.truncated_files):
+        raise CaptureError(f"--strict: {n_damaged} capture(s) not read to the end")
     sys.exit(stopped.exit_code)

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, (1 << 63) - 1))
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
+@click.option(
+    "--filter", "filter_text", metavar="BPF", help="Use only packets that match, as tcpdump has it."
+)
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def command(inputs: tuple[str, ...], **options: Any) -> None:
@@ -75,6 +78,7 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
         device=options["device"],
         seed=options["seed"],
         workers=options["workers"],
+        filter=options["filter_text"],
         time=_utc_text(),
         config=load_config(options["config"]) if options["config"] else Config(),
     )

@@ -107,6 +107,8 @@ class TrainingPart(Part):
     validation_rows: Count
     epochs: Count
     seed: Annotated[int, Field(ge=0, lt=1 << 63)]
+    filter: Annotated[str, Field(max_length=65_536)] | None = None
+    """Only packets that match were learnt from; null: all."""
     time: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
     versions: dict[Text, Text]
 

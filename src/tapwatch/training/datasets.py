@@ -62,6 +62,16 @@ def expand(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
+def check_filter(filter: str | None, files: Sequence[Path]) -> None:
+    """Raise ConfigError where a filter is given for what is no capture."""
+    if filter is None:
+        return
+    for path in files:
+        if _is_parquet(path):
+            want = "no value with Parquet input"
+            raise ConfigError("--filter", filter, want, f"{path} holds rows and no packets")
+
+
 def describe_input(path: Path, used_for: Literal["training", "calibration"]) -> dict[str, Any]:
     """Name, size and SHA-256 of a file, for the record.
 
@@ -85,6 +95,7 @@ def read_rows(
     config: Config,
     *,
     workers: int = 1,
+    filter: str | None = None,
     warn: Callable[[str], None] = lambda _: None,
     progress: ReadProgress = no_progress,
 ) -> Iterator[Iterator[Part]]:
@@ -100,7 +111,7 @@ def read_rows(
     tables = [path for path in files if _is_parquet(path)]
     captures = [path for path in files if path not in tables]
     if captures:
-        yield _capture_rows(captures, schema, config, workers, warn, progress)
+        yield _capture_rows(captures, schema, config, workers, filter, warn, progress)
     for path in tables:
         yield _parquet_rows(path, schema, progress)
 
@@ -118,13 +129,14 @@ def _capture_rows(
     schema: Schema,
     config: Config,
     workers: int,
+    filter: str | None,
     warn: Callable[[str], None],
     progress: ReadProgress,
 ) -> Iterator[Part]:
     from tapwatch.capture import open_captures
     from tapwatch.pipeline import Corridor, extract
 
-    source = open_captures([str(path) for path in files])
+    source = open_captures([str(path) for path in files], filter=filter)
     try:
         corridor = Corridor(config, [schema.view], workers=workers)
         for batch, _ in extract(source, corridor, schema.view):

@@ -26,6 +26,7 @@ from tapwatch.training.calibrate import Held, measure, measure_tail, score_rows
 from tapwatch.training.datasets import (
     Part,
     ReadProgress,
+    check_filter,
     describe_input,
     expand,
     no_progress,
@@ -82,6 +83,8 @@ class Order:
     device: str = "cpu"
     seed: int = 0
     workers: int = 1
+    filter: str | None = None
+    """Only packets that match are learnt from and calibrated with."""
     config: Config = field(default_factory=Config)
 
 
@@ -131,6 +134,7 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
     check_target(order.output)
     training_files = expand(order.inputs)
     calibration_files = expand(order.calibration_inputs)
+    check_filter(order.filter, [*training_files, *calibration_files])
 
     def rows_of(files: Sequence[Path]) -> Iterable[Iterable[Part]]:
         return read_rows(
@@ -138,6 +142,7 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
             schema,
             order.config,
             workers=order.workers,
+            filter=order.filter,
             warn=listener.warning,
             progress=listener.reading,
         )
@@ -321,6 +326,7 @@ def _manifest(
             "validation_rows": learnt.validation_rows,
             "epochs": learnt.epochs,
             "seed": order.seed,
+            "filter": order.filter,
             "time": order.time,
             "versions": {
                 "tapwatch": tapwatch.__version__,
