@@ -98,6 +98,23 @@ def icmp(type_: int = 8, code: int = 3) -> bytes:
     return bytes([type_, code, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56]) + PAYLOAD
 
 
+def sctp() -> bytes:
+    return PORTS + bytes.fromhex("a6 a7 a8 a9 aa ab ac ad") + PAYLOAD
+
+
+def udp_lite(coverage: int = 8) -> bytes:
+    return PORTS + struct.pack("!HH", coverage, 0xF1F2) + PAYLOAD
+
+
+def dccp(words: int = 6, type_x: int = 0x05, rest: bytes = bytes(range(0x60, 0x6C))) -> bytes:
+    """Generic header, `rest` of which may belong to it, and payload."""
+    return PORTS + bytes([words, 0x5A, 0xE5, 0xE6, type_x, 0xE7, 0xE8, 0xE9]) + rest + PAYLOAD
+
+
+def gre(flags: int, carried: int, payload: bytes = PAYLOAD, fields: bytes = b"") -> bytes:
+    return struct.pack("!HH", flags, carried) + fields + payload
+
+
 def arp(
     hardware: int = 1, protocol: int = 0x0800, n_hardware: int = 6, n_protocol: int = 4
 ) -> bytes:
@@ -131,6 +148,23 @@ GOOD = {
     "udp": Frame(ethernet(0x0800, ipv4(17, udp()))),
     "icmp": Frame(ethernet(0x0800, ipv4(1, icmp()))),
     "other_ip": Frame(ethernet(0x0800, ipv4(89, PAYLOAD))),
+    "sctp": Frame(ethernet(0x0800, ipv4(132, sctp()))),
+    "udp_lite": Frame(ethernet(0x0800, ipv4(136, udp_lite()))),
+    "udp_lite_all": Frame(ethernet(0x86DD, ipv6(136, udp_lite(0)))),
+    "dccp": Frame(ethernet(0x0800, ipv4(33, dccp()))),
+    "dccp_long": Frame(ethernet(0x86DD, ipv6(33, dccp(100, rest=bytes(388))))),
+    "igmp": Frame(ethernet(0x0800, ipv4(2, icmp(0x16, 0)[:8], options=bytes.fromhex("94040000")))),
+    "esp": Frame(ethernet(0x0800, ipv4(50, icmp()))),
+    "gre": Frame(ethernet(0x0800, ipv4(47, gre(0xB000, 0x88CC, fields=bytes(range(12)))))),
+    "gre_version_1": Frame(ethernet(0x86DD, ipv6(47, gre(0x3081, 0x880B, fields=bytes(12))))),
+    "authentication": Frame(
+        ethernet(0x0800, ipv4(51, extension(51, 3)[:20] + extension(17, 1)[:12] + udp()))
+    ),
+    "authentication_fragment": Frame(
+        ethernet(0x0800, ipv4(51, extension(17, 1)[:12] + udp(), fragment=0x2000))
+    ),
+    "mobility": Frame(ethernet(0x86DD, ipv6(135, extension(59, 1)))),
+    "hip_shim6": Frame(ethernet(0x86DD, ipv6(139, extension(140) + extension(6) + tcp()))),
     "ip_options": Frame(ethernet(0x0800, ipv4(17, udp(), options=bytes(range(0x94, 0xA0))))),
     "padded": Frame(ethernet(0x0800, ipv4(6, tcp(payload=b""))) + bytes(6)),
     "first_fragment": Frame(ethernet(0x0800, ipv4(17, udp(length=3000), fragment=0x2000))),
@@ -189,6 +223,10 @@ BAD = {
     "IPV4_BAD_HEADER_LENGTH": Frame(ethernet(0x0800, ipv4(6, tcp(), first=0x44))),
     "IPV4_BAD_TOTAL_LENGTH": Frame(ethernet(0x0800, ipv4(6, tcp(), total=19))),
     "IPV4_BEYOND_FRAME": Frame(ethernet(0x0800, ipv4(6, tcp(), total=54))),
+    "IPV4_AUTHENTICATION_TRUNCATED": GOOD["authentication"].snapped(53),
+    "IPV4_AUTHENTICATION_BEYOND_IP": Frame(ethernet(0x0800, ipv4(51, extension(17, 2)[:15]))),
+    "IPV4_AUTHENTICATION_BAD_LENGTH": Frame(ethernet(0x0800, ipv4(51, extension(17) + udp()))),
+    "IPV4_CHAIN_TOO_LONG": Frame(ethernet(0x0800, ipv4(51, 17 * extension(51, 1)[:12] + udp()))),
     "IPV6_TRUNCATED": GOOD["tcp6"].cut(53),
     "IPV6_BAD_VERSION": Frame(ethernet(0x86DD, ipv6(6, tcp(), first=5))),
     "IPV6_BEYOND_FRAME": GOOD["tcp6"].cut(80),
@@ -204,10 +242,26 @@ BAD = {
     "UDP_TOO_SHORT": Frame(ethernet(0x0800, ipv4(17, udp(), total=27))),
     "UDP_BAD_LENGTH": Frame(ethernet(0x0800, ipv4(17, udp(length=7)))),
     "UDP_BEYOND_IP": Frame(ethernet(0x0800, ipv4(17, udp(length=22)))),
+    "UDP_LITE_TRUNCATED": GOOD["udp_lite"].snapped(41),
+    "UDP_LITE_TOO_SHORT": Frame(ethernet(0x0800, ipv4(136, udp_lite(), total=27))),
+    "UDP_LITE_BAD_COVERAGE": Frame(ethernet(0x0800, ipv4(136, udp_lite(7)))),
+    "UDP_LITE_BEYOND_IP": Frame(ethernet(0x0800, ipv4(136, udp_lite(22)))),
+    "SCTP_TRUNCATED": GOOD["sctp"].snapped(45),
+    "SCTP_TOO_SHORT": Frame(ethernet(0x0800, ipv4(132, sctp(), total=31))),
+    "DCCP_TRUNCATED": GOOD["dccp"].snapped(45),
+    "DCCP_TOO_SHORT": Frame(ethernet(0x0800, ipv4(33, dccp(), total=31))),
+    "DCCP_BAD_HEADER_LENGTH": Frame(ethernet(0x0800, ipv4(33, dccp(3)))),
+    "DCCP_HEADER_BEYOND_IP": Frame(ethernet(0x0800, ipv4(33, dccp(10)))),
     "ICMP_TRUNCATED": GOOD["icmp"].snapped(41),
     "ICMP_TOO_SHORT": Frame(ethernet(0x0800, ipv4(1, icmp(), total=27))),
     "ICMPV6_TRUNCATED": GOOD["icmpv6"].snapped(57),
     "ICMPV6_TOO_SHORT": Frame(ethernet(0x86DD, ipv6(58, icmp(), n_payload=3))),
+    "IGMP_TRUNCATED": GOOD["igmp"].snapped(45),
+    "IGMP_TOO_SHORT": Frame(ethernet(0x0800, ipv4(2, icmp(), total=27))),
+    "ESP_TRUNCATED": GOOD["esp"].snapped(41),
+    "ESP_TOO_SHORT": Frame(ethernet(0x0800, ipv4(50, icmp(), total=27))),
+    "GRE_TRUNCATED": GOOD["gre"].snapped(49),
+    "GRE_TOO_SHORT": Frame(ethernet(0x0800, ipv4(47, gre(0xB000, 0x88CC), total=35))),
 }
 
 

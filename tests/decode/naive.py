@@ -11,7 +11,16 @@ from tapwatch.tables import PACKET
 Row = dict[str, Any]
 
 VLAN_TAGS = {0x8100, 0x88A8, 0x9100}
-EXTENSIONS = {0: "hop-by-hop", 43: "routing", 44: "fragment", 51: "authentication", 60: "dest."}
+EXTENSIONS = {
+    0: "hop-by-hop",
+    43: "routing",
+    44: "fragment",
+    51: "authentication",
+    60: "destination",
+    135: "mobility",
+    139: "hip",
+    140: "shim6",
+}
 
 
 class Stop(Exception):
@@ -146,7 +155,29 @@ def _ipv4(row: Row, packet: bytes) -> None:
         raise Stop("IPV4_BEYOND_FRAME")
     take(packet, n_header, "IPV4_TRUNCATED")
     at = row["captured_bytes"] - len(packet) + n_header
-    _transport(row, packet[n_header:total], total - n_header, at)
+    _authentication(row, packet[n_header:total], total - n_header, at)
+
+
+def _authentication(row: Row, rest: bytes, n_rest: int, at: int) -> None:
+    """Headers of IPv4; `rest`, at byte `at` of the frame, was captured of the `n_rest` bytes."""
+    n_headers = 0
+    while row["proto"] == 51 and not row["is_fragment"]:
+        if n_headers == 16:
+            raise Stop("IPV4_CHAIN_TOO_LONG")
+        n_headers += 1
+        if n_rest < 12:
+            raise Stop("IPV4_AUTHENTICATION_BEYOND_IP")
+        next_header, length = take(rest, 12, "IPV4_AUTHENTICATION_TRUNCATED")[:2]
+        n_header = (length + 2) * 4
+        if n_header < 12:
+            raise Stop("IPV4_AUTHENTICATION_BAD_LENGTH")
+        if n_header > n_rest:
+            raise Stop("IPV4_AUTHENTICATION_BEYOND_IP")
+        take(rest, n_header, "IPV4_AUTHENTICATION_TRUNCATED")
+        row["proto"] = next_header
+        row["ip_header_bytes"] += n_header
+        rest, n_rest, at = rest[n_header:], n_rest - n_header, at + n_header
+    _transport(row, rest, n_rest, at)
 
 
 def _ipv6(row: Row, packet: bytes) -> None:
@@ -213,7 +244,18 @@ def _extensions(row: Row, rest: bytes, n_rest: int, at: int) -> None:
 
 def _transport(row: Row, segment: bytes, n_segment: int, at: int) -> None:
     """`segment`, at byte `at` of the frame, was captured of the `n_segment` of the packet."""
-    layers = {6: _tcp, 17: _udp, 1: _icmp, 58: _icmpv6}
+    layers = {
+        1: _icmp,
+        2: _igmp,
+        6: _tcp,
+        17: _udp,
+        33: _dccp,
+        47: _gre,
+        50: _esp,
+        58: _icmpv6,
+        132: _sctp,
+        136: _udp_lite,
+    }
     n_header = 0
     if row["proto"] in layers and not row["frag_offset_bytes"]:
         n_header = layers[row["proto"]](row, segment, n_segment)
@@ -316,3 +358,53 @@ def _icmpv6(row: Row, segment: bytes, n_segment: int) -> int:
         raise Stop("ICMPV6_TOO_SHORT")
     row["icmp_type"], row["icmp_code"] = take(segment, 4, "ICMPV6_TRUNCATED")[:2]
     return 4
+
+
+def _fixed(segment: bytes, n_segment: int, n_header: int, name: str) -> bytes:
+    if n_segment < n_header:
+        raise Stop(f"{name}_TOO_SHORT")
+    return take(segment, n_header, f"{name}_TRUNCATED")
+
+
+def _igmp(_row: Row, segment: bytes, n_segment: int) -> int:
+    return len(_fixed(segment, n_segment, 8, "IGMP"))
+
+
+def _esp(_row: Row, segment: bytes, n_segment: int) -> int:
+    return len(_fixed(segment, n_segment, 8, "ESP"))
+
+
+def _sctp(row: Row, segment: bytes, n_segment: int) -> int:
+    header = _fixed(segment, n_segment, 12, "SCTP")
+    row["src_port"], row["dst_port"], _, _ = struct.unpack("!HHII", header)
+    return 12
+
+
+def _udp_lite(row: Row, segment: bytes, n_segment: int) -> int:
+    header = _fixed(segment, n_segment, 8, "UDP_LITE")
+    row["src_port"], row["dst_port"], coverage, _ = struct.unpack("!HHHH", header)
+    if coverage in range(1, 8):
+        raise Stop("UDP_LITE_BAD_COVERAGE")
+    if coverage > n_segment and not row["is_fragment"]:
+        raise Stop("UDP_LITE_BEYOND_IP")
+    return 8
+
+
+def _dccp(row: Row, segment: bytes, n_segment: int) -> int:
+    header = _fixed(segment, n_segment, 12, "DCCP")
+    row["src_port"], row["dst_port"], words, _, _, type_x = struct.unpack("!HHBBHB3x", header)
+    if words * 4 < (16 if type_x % 2 else 12):
+        raise Stop("DCCP_BAD_HEADER_LENGTH")
+    if words * 4 > n_segment:
+        raise Stop("DCCP_HEADER_BEYOND_IP")
+    return words * 4
+
+
+def _gre(_row: Row, segment: bytes, n_segment: int) -> int:
+    bits = f"{number(_fixed(segment, n_segment, 4, 'GRE')[:2]):016b}"
+    checksum, routing, key, sequence, acknowledge = (bits[i] == "1" for i in (0, 1, 2, 3, 8))
+    fields = {
+        0: [checksum or routing, key, sequence],
+        1: [key, sequence, acknowledge],
+    }.get(int(bits[13:], 2), [])
+    return len(_fixed(segment, n_segment, 4 + 4 * sum(fields), "GRE"))
