@@ -4,13 +4,11 @@ A slice that comes out too short is what "truncated" means here; `Stop` carries 
 """
 
 import struct
-from typing import Any
 
 from tapwatch.tables import PACKET
+from tests.decode import naive_link
+from tests.decode.naive_link import Row, Stop, number, take
 
-Row = dict[str, Any]
-
-VLAN_TAGS = {0x8100, 0x88A8, 0x9100}
 EXTENSIONS = {
     0: "hop-by-hop",
     43: "routing",
@@ -21,10 +19,6 @@ EXTENSIONS = {
     139: "hip",
     140: "shim6",
 }
-
-
-class Stop(Exception):
-    """Decoding ends here, with this status."""
 
 
 def decode(
@@ -38,86 +32,16 @@ def decode(
         row |= {"vlan_tci": vlan_tci, "n_vlan_tags": 1}
     status = "OK"
     try:
-        _link(row, frame, link_type)
+        _frame(row, frame, link_type)
     except Stop as stop:
         status = str(stop)
     row["is_flow"] = int(status == "OK" and row["ip_version"] > 0 and row["ether_type"] != 0x0806)
     return row | {"status": status}
 
 
-def take(data: bytes, n_bytes: int, or_else: str) -> bytes:
-    """The first bytes, all of them or none."""
-    if len(data) < n_bytes:
-        raise Stop(or_else)
-    return data[:n_bytes]
-
-
-def number(data: bytes) -> int:
-    return int.from_bytes(data, "big")
-
-
-def _link(row: Row, frame: bytes, link_type: int) -> None:
-    if link_type == 1:
-        header = take(frame, 14, "ETHERNET_TRUNCATED")
-        row["eth_dst"] = row["dst_lo"] = number(header[0:6])
-        row["eth_src"] = row["src_lo"] = number(header[6:12])
-        _ether_type(row, number(header[12:14]), frame[14:])
-    elif link_type == 113:
-        _, _, length, address, _, ether_type = struct.unpack(
-            "!HHH6s2sH", take(frame, 16, "SLL_TRUNCATED")
-        )
-        if length == 6:
-            row["eth_src"] = row["src_lo"] = number(address)
-        _ether_type(row, ether_type, frame[16:])
-    elif link_type == 228:
-        _ipv4(row, frame)
-    elif link_type == 229:
-        _ipv6(row, frame)
-    elif link_type in (12, 14, 101):
-        version = take(frame, 1, "RAW_IP_TRUNCATED")[0] >> 4
-        if version not in (4, 6):
-            raise Stop("RAW_IP_BAD_VERSION")
-        (_ipv4 if version == 4 else _ipv6)(row, frame)
-    else:
-        raise Stop("LINK_TYPE_UNSUPPORTED")
-
-
-def _ether_type(row: Row, ether_type: int, rest: bytes) -> None:
-    tags = []
-    while ether_type in VLAN_TAGS:
-        if len(tags) == 8:
-            raise Stop("VLAN_TOO_DEEP")
-        tci, ether_type = struct.unpack("!HH", take(rest, 4, "VLAN_TRUNCATED"))
-        if row["n_vlan_tags"] == 0:
-            row["vlan_tci"] = tci
-        row["n_vlan_tags"] += 1
-        tags.append(tci)
-        rest = rest[4:]
-    if ether_type < 1536:
-        raise Stop("LLC")
-    row["ether_type"] = ether_type
-    layers = {0x0800: _ipv4, 0x86DD: _ipv6, 0x0806: _arp}
-    if ether_type not in layers:
-        raise Stop("ETHER_TYPE_UNSUPPORTED")
-    layers[ether_type](row, rest)
-
-
-def _arp(row: Row, body: bytes) -> None:
-    hardware, protocol, n_hardware, n_protocol, opcode = struct.unpack(
-        "!HHBBH", take(body, 8, "ARP_TRUNCATED")
-    )
-    row["arp_opcode"] = opcode
-    if (hardware == 1 and n_hardware != 6) or (protocol == 0x0800 and n_protocol != 4):
-        raise Stop("ARP_BAD_LENGTH")
-    pair = n_hardware + n_protocol
-    addresses = take(body[8:], 2 * pair, "ARP_TRUNCATED")
-    sender, target = addresses[:pair], addresses[pair:]
-    if hardware == 1:
-        row["arp_sender_mac"] = number(sender[:6])
-    if protocol == 0x0800:
-        row["ip_version"] = 4
-        row["src_lo"] = number(b"\xff\xff" + sender[n_hardware:])
-        row["dst_lo"] = number(b"\xff\xff" + target[n_hardware:])
+def _frame(row: Row, frame: bytes, link_type: int) -> None:
+    ether_type, packet = naive_link.read(row, frame, link_type)
+    {0x0800: _ipv4, 0x86DD: _ipv6, 0x0806: naive_link.arp}[ether_type](row, packet)
 
 
 def _wire_left(row: Row, packet: bytes) -> int:

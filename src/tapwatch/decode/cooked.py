@@ -96,12 +96,12 @@ def read_raw(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]:
 def read_null(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]:
     """BSD loopback: an address family in the byte order of whoever captured it.
 
-    Some systems write an EtherType there, and some a PPP frame instead; Wireshark knows both.
+    Some systems write an EtherType there, and some a serial line's frame instead of it all.
     """
     # Bounds: the family is four bytes; this line makes its reads safe.
     if hi - lo < at.NULL_BYTES:
         return _NULL_TRUNCATED, 0, lo
-    if be16(data, lo) == at.PPP_ADDRESS_UI:
+    if be16(data, lo) in (at.PPP_ADDRESS_CONTROL, at.HDLC_ADDRESS_CONTROL):
         return _OK, at.FRAME_OF + at.LINK_PPP, lo
     family = min(be32(data, lo), le32(data, lo))
     if ETHER_TYPE_MIN <= family <= at.LINK_TYPE_MAX:

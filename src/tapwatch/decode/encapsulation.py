@@ -164,7 +164,7 @@ def _is_ethernet(data: NDArray[np.uint8], lo: int, hi: int) -> bool:
 
 @helper
 def read_llc(data: NDArray[np.uint8], lo: int, hi: int, n_bytes: int) -> tuple[int, int, int]:
-    """LLC (IEEE 802.2), of which a length field says that it has `n_bytes`; SNAP behind it."""
+    """LLC (IEEE 802.2) and SNAP; `n_bytes` is what a length field leaves for both, and the rest."""
     if n_bytes < at.LLC_BYTES:
         return _LLC_TOO_SHORT, 0, lo
     # Bounds: access points and the first control byte; this line makes their reads safe.

@@ -204,7 +204,7 @@ def _read_frame(
     if link_type == at.LINK_IPV6:
         return _OK, TYPE_IPV6, lo
     if link_type == at.LINK_LLC:
-        return read_llc(data, lo, hi, hi - lo)
+        return read_llc(data, lo, hi, at.LLC_ANY_LENGTH)
     if link_type == at.LINK_WLAN:
         return read_wlan(data, lo, hi, False, row)
     if link_type == at.LINK_RADIOTAP:

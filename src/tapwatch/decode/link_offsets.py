@@ -105,7 +105,7 @@ PPPOE_MIN_LENGTH: Final = 2
 
 # PPP, RFC 1661 section 2, RFC 1662 section 3.1; numbers of IANA ppp-numbers
 PPP_ADDRESS: Final = 0xFF
-PPP_ADDRESS_UI: Final = 0xFF03  # with the control field of unnumbered information
+PPP_ADDRESS_CONTROL: Final = 0xFF03
 PPP_ADDRESS_CONTROL_BYTES: Final = 2
 PPP_IPV4: Final = 0x0021
 PPP_MULTILINK: Final = 0x003D
@@ -119,6 +119,7 @@ MULTILINK_WHOLE: Final = 0xC0  # beginning and end in one
 # Cisco HDLC, https://www.tcpdump.org/linktypes/LINKTYPE_C_HDLC.html
 HDLC_UNICAST: Final = 0x0F
 HDLC_BROADCAST: Final = 0x8F
+HDLC_ADDRESS_CONTROL: Final = 0x0F00
 HDLC_PROTOCOL: Final = 2
 HDLC_BYTES: Final = 4
 
@@ -135,6 +136,7 @@ NLPID_IPV4: Final = 0xCC
 LLC_DSAP: Final = 0
 LLC_CONTROL: Final = 2
 LLC_BYTES: Final = 3
+LLC_ANY_LENGTH: Final = 0xFFFF  # where no field says how long it is
 LLC_SNAP: Final = 0xAAAA  # both access points
 LLC_IPV4: Final = 0x06
 LLC_UI: Final = 0x03

@@ -156,7 +156,7 @@ def _read_data_frame(
     body = min(lo + n_header, hi)
     if qos & at.QOS_HAS_MESH and from_ds:
         body = _skip_mesh(data, body, hi, row)
-    return read_llc(data, body, hi, hi - body)
+    return read_llc(data, body, hi, at.LLC_ANY_LENGTH)
 
 
 @helper
