@@ -26,19 +26,23 @@ _MASK: Final = 0xFFFFFFFF
 _BEYOND: Final = -1  # no number of 32 unsigned bits
 
 
+#: A helper that creates no array needs no reference counts, which take most of the time of a call.
+_helper = njit(_nrt=False)  # type: ignore[call-overload]
+
+
 # Instructions: McCanne and Jacobson, The BSD Packet Filter, 1993. The bits of a code are its class
 # (the low three), then mode and size of a load, or operation and operand. Registers are 32 unsigned
 # bits, held in 64 signed ones.
 
 
-@njit
+@_helper
 def _loaded(code, k, x, data, lo, captured, wire, memory):  # type: ignore[no-untyped-def]
     """What an instruction loads; _BEYOND where the frame does not have it."""
     mode = code & 0xE0
     if mode == 0x00:
         return k
     if mode == 0x60:
-        return memory[k & (_WORDS - 1)]
+        return memory[np.uintp(k & (_WORDS - 1))]
     if mode == 0x80:
         return wire
     width = code & 0x18
@@ -49,12 +53,13 @@ def _loaded(code, k, x, data, lo, captured, wire, memory):  # type: ignore[no-un
         return np.int64(_BEYOND)
     value = np.int64(0)
     for i in range(lo + offset, lo + offset + size):
-        value = (value << 8) | np.int64(data[i])
+        # The index unsigned, or Numba looks for negative ones.
+        value = (value << 8) | np.int64(data[np.uintp(i)])
     # The last mode is of one byte, and gives the length of an IP header.
     return (value & 0x0F) << 2 if mode == 0xA0 else value
 
 
-@njit
+@_helper
 def _jump(instruction, k, operation, a, b):  # type: ignore[no-untyped-def]
     """How many instructions to pass over."""
     if operation == 0x00:
@@ -71,7 +76,7 @@ def _jump(instruction, k, operation, a, b):  # type: ignore[no-untyped-def]
     return np.int64(instruction["jt"]) if is_true else np.int64(instruction["jf"])
 
 
-@njit
+@_helper
 def _shifted(operation, a, b):  # type: ignore[no-untyped-def]
     # What is shifted by more bits than there are is gone.
     if b >= 32:
@@ -79,7 +84,7 @@ def _shifted(operation, a, b):  # type: ignore[no-untyped-def]
     return (a << b) & _MASK if operation == 0x60 else a >> b
 
 
-@njit
+@_helper
 def _computed(operation, a, b):  # type: ignore[no-untyped-def]  # noqa: PLR0911
     """One of the arithmetic operations; _BEYOND for a division by 0."""
     if operation == 0x50:
@@ -104,16 +109,17 @@ def _computed(operation, a, b):  # type: ignore[no-untyped-def]  # noqa: PLR0911
     return a // b if operation == 0x30 else a % b
 
 
-@njit
-def _matches(program, data, lo, captured, wire, memory):  # type: ignore[no-untyped-def]
-    """Whether a program answers anything but 0 for the frame data[lo : lo + captured]."""
-    a = x = pc = np.int64(0)
+@_helper
+def _matches(programs, first, end, data, lo, captured, wire, memory):  # type: ignore[no-untyped-def]
+    """Whether programs[first:end] answers anything but 0 for the frame data[lo : lo + captured]."""
+    a = x = np.int64(0)
+    pc = np.int64(first)
     # An end for programs that jump back for ever; libpcap's do not.
-    for _ in range(len(program) * (captured + 2)):
+    for _ in range((end - first) * (captured + 2)):
         # Bounds: libpcap's programs end in a return, and no jump leads out of them.
-        if pc < 0 or pc >= len(program):
+        if pc < first or pc >= end:
             return False
-        instruction = program[pc]
+        instruction = programs[np.uintp(pc)]
         code, k = np.int64(instruction["code"]), np.int64(instruction["k"])
         kind, operation = code & 0x07, code & 0xF0
         operand = x if code & 0x08 else k
@@ -132,7 +138,7 @@ def _matches(program, data, lo, captured, wire, memory):  # type: ignore[no-unty
             if a == _BEYOND:
                 return False
         elif kind in (0x02, 0x03):
-            memory[k & (_WORDS - 1)] = a if kind == 0x02 else x
+            memory[np.uintp(k & (_WORDS - 1))] = a if kind == 0x02 else x
         else:
             a, x = (x, x) if code & 0x80 else (a, a)
     return False
@@ -175,11 +181,14 @@ def sift(
     memory = np.zeros(_WORDS, np.int64)
     while i < len(frames):
         row = frames[i]
-        first, end = places[row["link_type"], 0], places[row["link_type"], 1]
+        link_type = np.uintp(row["link_type"])
+        first, end = np.int64(places[link_type, 0]), np.int64(places[link_type, 1])
         if first == _UNDECIDED:
             break
         captured, wire = np.int64(row["captured_bytes"]), np.int64(row["wire_bytes"])
-        if first >= 0 and _matches(programs[first:end], data, row["start"], captured, wire, memory):
+        if first >= 0 and _matches(
+            programs, first, end, data, row["start"], captured, wire, memory
+        ):
             row["number"] = total["gap"]
             total["gap"] = 0
             if n < i:
