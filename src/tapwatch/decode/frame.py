@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from tapwatch.decode import offsets as at
 from tapwatch.decode import tunnel_offsets as tunnel
-from tapwatch.decode.link import read_arp, read_ether_type, read_ethernet, read_link, read_ppp
+from tapwatch.decode.arp import read_arp
+from tapwatch.decode.link import read_ether_type, read_ethernet, read_link, read_ppp
 from tapwatch.decode.network import read_ipv4, read_ipv6
 from tapwatch.decode.status import DecodeStatus
 from tapwatch.decode.transport import read_transport
