@@ -16,6 +16,7 @@ from tests.decode.oracle import FIELDS, Corpus, corpus
 
 Mask = NDArray[np.bool_]
 
+
 def _one(*names: str) -> Callable[[str], bool]:
     return lambda field: field in names
 
@@ -36,6 +37,17 @@ DIFFERENT: dict[str, tuple[Callable[[str], bool], Callable[[Corpus], Mask]]] = {
     "source route": (_one("ip_dst"), lambda c: c.ours["ip_header_bytes"] > 20),
     # tshark takes a payload length of 0 at its word, even with 80 kB behind it.
     "length 0": (_one("ipv6_plen"), _prints("0", "ipv6_plen")),
+    # ip.proto is 51 there; PACKET.proto is what the authentication header protects, as in IPv6.
+    "authentication": (_one("ip_proto"), lambda c: c.has_layer("ah")),
+    # tshark takes the last 4 bytes of a frame in Cisco FabricPath for a checksum.
+    "fabricpath": (_one("tcp_len"), lambda c: c.has_layer("cfp")),
+    # tshark ends the segment where PPPoE's length does, which contradicts that of IP.
+    "pppoe length": (_one("tcp_len"), lambda c: c.has_layer("pppoes")),
+    # A record that holds more bytes than were on the wire: we believe the bytes.
+    "wire length": (
+        _one("frame_len"),
+        lambda c: c.ours["wire_bytes"] == c.ours["captured_bytes"],
+    ),
     # Fractions of over a second overflow tshark's nanoseconds; negative times are unsigned there.
     "time": (
         _one("frame_time_epoch"),
@@ -64,6 +76,7 @@ EXTRA: dict[str, tuple[Callable[[str], bool], Callable[[Corpus], Mask]]] = {
     # A simple packet block has no time: it takes that of the packet before it.
     "no time": (_one("frame_time_epoch"), lambda c: c.ours["number"] > 0),
     "service tag": DIFFERENT["service tag"],
+    "fabricpath": (_any, lambda c: c.has_layer("cfp")),
     # tshark leaves the segment length of a fragment open.
     "fragment": (_one("tcp_len"), lambda c: c.ours["is_fragment"] == 1),
     # tshark reads no transport header where the IPv6 payload length is 0.
@@ -130,7 +143,7 @@ def test_every_reason_is_needed(verdict):
 
 
 def test_what_is_refused_is_damaged():
-    """Of the frames in which tshark sees an IP header, few are refused, each for a known status."""
+    """Of the frames in which tshark sees an IP header, less than one in a thousand is refused."""
     found = corpus()
     has_ip = np.zeros(len(found.ours), bool)
     for field in FIELDS:
@@ -138,10 +151,7 @@ def test_what_is_refused_is_damaged():
             has_ip |= found.answer(field)[1]
     is_refused = has_ip & (found.ours["status"] != DecodeStatus.OK)
     refused = Counter(DecodeStatus(s).name for s in found.ours["status"][is_refused].tolist())
-    protocols = Counter(
-        (DecodeStatus(found.ours["status"][i]).name, found.place(i)[2])
-        for i in np.flatnonzero(is_refused).tolist()
-    )
-    print(refused, protocols.most_common(60), int(has_ip.sum()))  # noqa: T201
+    print(f"{dict(refused)} of {has_ip.sum()}")  # noqa: T201
 
-    assert sum(refused.values()) < 0.002 * has_ip.sum()
+    assert sum(refused.values()) < 0.001 * has_ip.sum()
+    assert refused["LINK_TYPE_UNSUPPORTED"] + refused["ETHER_TYPE_UNSUPPORTED"] < 20
