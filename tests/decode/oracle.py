@@ -91,9 +91,7 @@ _PORTS = {"srcport": "src_port", "dstport": "dst_port"}
 _CODES = {"type": "icmp_type", "code": "icmp_code"}
 
 FIELDS = [
-    Field(
-        "frame_time_epoch", _seconds, _plain("ts_ns"), lambda rows: rows["ts_ns"] == rows["ts_ns"]
-    ),
+    Field("frame_time_epoch", _seconds, _plain("ts_ns"), lambda rows: rows["number"] > 0),
     Field("frame_len", int, _plain("wire_bytes"), lambda rows: rows["number"] > 0),
     Field("frame_cap_len", int, _plain("captured_bytes"), lambda rows: rows["number"] > 0),
     Field(

@@ -110,7 +110,7 @@ def verdict() -> dict[str, Counter[Any]]:
                 if is_of(field.name) and mask.any():
                     explained = mask & applies(found)
                     counts["why"][kind, reason] += int(explained.sum())
-                    mask = mask & ~explained  # noqa: PLW2901
+                    mask = mask & ~explained
             for i in np.flatnonzero(mask).tolist():
                 place = (*found.place(i), int(ours[i]), int(theirs[i]))
                 counts["unexplained"][kind, field.name, *place] += 1
