@@ -394,7 +394,7 @@ def arcnet(n_before: int) -> Callable[[Row, bytes], Step]:
             raise Stop("ARCNET_UNSUPPORTED")
         split = take(rest, 4, "ARCNET_TRUNCATED")[1]
         if split == 0xFF:
-            rest = rest[3:]
+            rest = rest[4:]
             split = take(rest, 4, "ARCNET_TRUNCATED")[1]
         if split:
             raise Stop("ARCNET_UNSUPPORTED")
