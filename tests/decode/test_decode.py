@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from tapwatch.decode import Decoder, DecodeStatus
-from tapwatch.decode.kernel import decode_rows
+from tapwatch.decode.kernel import decode_rows, no_counts
 from tapwatch.errors import TapwatchError
 from tapwatch.tables import FRAME, PACKET, FrameBatch
+from tests.decode.corpus import BAD, GOOD
 from tests.decode.made import (
-    BAD,
     DST6,
-    GOOD,
     OPTIONS,
     PAYLOAD,
     SRC6,
@@ -202,6 +201,48 @@ def test_what_was_read_stays_when_decoding_stops():
     assert (packet["src_port"], packet["payload_start"], packet["payload_bytes"]) == (0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "header_bytes", "payload_bytes"),
+    [("sctp", 12, 13), ("udp_lite", 8, 13), ("dccp", 24, 13), ("dccp_long", 400, 13)],
+)
+def test_reads_ports_beside_tcp_and_udp(name, header_bytes, payload_bytes):
+    """SCTP, UDP-Lite and DCCP have ports; DCCP's options are header, however long."""
+    [packet] = decoded([GOOD[name]])
+
+    assert (packet["src_port"], packet["dst_port"]) == (0xD1D2, 0xD3D4)
+    assert packet["transport_header_bytes"] == header_bytes
+    assert packet["payload_bytes"] == payload_bytes
+    assert packet["udp_bytes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "header_bytes"), [("igmp", 8), ("esp", 8), ("gre", 16), ("gre_version_1", 16)]
+)
+def test_headers_without_ports_are_measured(name, header_bytes):
+    """IGMP, ESP and GRE have a header, GRE's length is by its flags."""
+    [packet] = decoded([GOOD[name]])
+
+    assert (packet["src_port"], packet["dst_port"], packet["is_flow"]) == (0, 0, 1)
+    assert packet["transport_header_bytes"] == header_bytes
+
+
+def test_an_authentication_header_leads_to_what_it_protects():
+    """In IPv4 as in IPv6; but not in a fragment, whose later ones could not be told from it."""
+    whole, fragment = decoded([GOOD["authentication"], GOOD["authentication_fragment"]])
+
+    assert (whole["proto"], whole["ip_header_bytes"]) == (17, 20 + 20 + 12)
+    assert (whole["src_port"], whole["payload_bytes"]) == (0xD1D2, len(PAYLOAD))
+    assert (fragment["proto"], fragment["ip_header_bytes"], fragment["src_port"]) == (51, 20, 0)
+
+
+def test_mobility_hip_and_shim6_headers_are_walked():
+    """A mobility message has nothing behind it; what stands behind HIP and Shim6 is read."""
+    message, segment = decoded([GOOD["mobility"], GOOD["hip_shim6"]])
+
+    assert (message["proto"], message["ip_header_bytes"], message["payload_bytes"]) == (59, 56, 0)
+    assert (segment["proto"], segment["ip_header_bytes"], segment["src_port"]) == (6, 56, 0xD1D2)
+
+
 def test_the_clock_is_the_running_maximum_of_the_source():
     """A late frame does not turn the clock back, nor does the end of a batch."""
     decoder = Decoder()
@@ -230,8 +271,8 @@ def test_no_byte_of_a_row_is_left_over_from_before():
 
     def rows_over(old: int) -> bytes:
         memory = np.full((len(frames), PACKET.itemsize), old, np.uint8)
-        counts = [np.zeros(256, np.int64) for _ in range(3)]
-        decode_rows(frames.data, frames.frames, memory.reshape(-1).view(PACKET), memory, 0, *counts)
+        rows, counts = memory.reshape(-1).view(PACKET), no_counts()
+        decode_rows(frames.data, frames.frames, rows, memory, 0, counts)
         return memory.tobytes()
 
     assert rows_over(0x00) == rows_over(0xA5)
@@ -242,12 +283,11 @@ def test_counts_every_frame_once_by_status():
     decoder = Decoder()
     assert decoder.counts == {s.name.lower(): 0 for s in DecodeStatus}
 
-    decoder.decode(batch([*GOOD.values(), *BAD.values(), BAD["LLC"]]))
+    decoder.decode(batch([*GOOD.values(), *BAD.values(), BAD["LLC_UNSUPPORTED"]]))
 
-    assert decoder.counts == {s.name.lower(): 1 for s in DecodeStatus} | {
-        "ok": len(GOOD),
-        "llc": 2,
-    }
+    none = {s.name.lower(): 0 for s in DecodeStatus}
+    once = {name.lower(): 1 for name in BAD}
+    assert decoder.counts == none | once | {"ok": len(GOOD), "llc_unsupported": 2}
 
 
 def test_tallies_name_each_protocol_and_fault_from_an_enumeration():
@@ -255,26 +295,35 @@ def test_tallies_name_each_protocol_and_fault_from_an_enumeration():
     decoder = Decoder()
     empty = {tally.name: dict(tally.values) for tally in decoder.tallies()}
     malformed = Frame(ethernet(0x0800, ipv4(6, tcp(b"\x02\x01\x00\x00"))))
-    names = ("tcp", "tcp6", "udp", "icmp", "icmpv6", "other_ip", "arp", "arp_other")
-    frames = [*(GOOD[n] for n in names), BAD["LLC"], BAD["IPV4_TRUNCATED"]]
+    names = ["tcp", "tcp6", "udp", "udp_lite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp"]
+    names += ["gre", "other_ip", "mobility", "arp", "arp_other"]
+    frames = [*(GOOD[n] for n in names), BAD["LLC_UNSUPPORTED"], BAD["IPV4_TRUNCATED"]]
     frames += [GOOD["tcp_options"].snapped(68), malformed, BAD["TCP_TRUNCATED"]]
 
     decoder.decode(batch(frames))
 
-    status, protocol, faults = decoder.tallies()
-    assert {t.name: dict.fromkeys(t.values, 0) for t in (status, protocol, faults)} == empty
+    status, protocol, faults, tunnels, unopened = decoder.tallies()
+    assert {t.name: dict.fromkeys(t.values, 0) for t in decoder.tallies()} == empty
     assert status.labels == ("status",)
     assert sum(status.values.values()) == len(frames)
     assert protocol.values == {
         ("tcp",): 5,
         ("udp",): 1,
+        ("udp_lite",): 1,
+        ("sctp",): 1,
+        ("dccp",): 1,
         ("icmp",): 1,
         ("icmpv6",): 1,
-        ("other_ip",): 1,
+        ("igmp",): 1,
+        ("esp",): 1,
+        ("gre",): 1,
+        ("other_ip",): 2,
         ("arp",): 2,
         ("other",): 2,
     }
     assert faults.values == {("cut",): 1, ("malformed",): 1}
+    assert not any(tunnels.values.values())
+    assert not any(unopened.values.values())
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from tapwatch.decode import Decoder
 from tapwatch.tables import PACKET
 from tests.decode import naive
+from tests.decode.corpus import BAD, GOOD
 from tests.decode.made import (
-    BAD,
-    GOOD,
     LONG_CHAIN,
     OPTIONS,
     SERVICE_TAG,
@@ -21,14 +20,18 @@ from tests.decode.made import (
     arp,
     assert_as_naive,
     batch,
+    dccp,
     ethernet,
     extension,
     fragment6,
+    gre,
     icmp,
     ipv4,
     ipv6,
+    sctp,
     tcp,
     udp,
+    udp_lite,
 )
 
 pytestmark = pytest.mark.kernel
@@ -67,7 +70,18 @@ def test_agrees_on_every_kind_of_fragment():
     """Flags x offsets x transport protocol, IPv4 and IPv6, whole and snapped."""
     fields = [f << 13 | o for f in range(8) for o in (0, 1, 2, 0xFF, 0x100, 0x1000, 0x1FFF)]
     fields6 = [o << 3 | m for m in range(8) for o in (0, 1, 0xFF, 0x100, 0x1FFF)]
-    segments = {6: tcp(), 17: udp(length=4000), 1: icmp(), 58: icmp(), 89: icmp(), 44: b"\x11" * 16}
+    segments = {
+        6: tcp(),
+        17: udp(length=4000),
+        1: icmp(),
+        58: icmp(),
+        89: icmp(),
+        44: b"\x11" * 16,
+        132: sctp(),
+        136: udp_lite(4000),
+        33: dccp(),
+        47: gre(0x2000, 5),
+    }
     frames = [
         Frame(ethernet(0x0800, ipv4(proto, segment, fragment=field)))
         for proto, segment in segments.items()
@@ -123,9 +137,76 @@ def test_agrees_on_every_udp_length():
     )
 
 
+def test_agrees_on_every_udp_lite_coverage():
+    """Checksum coverage x IP length x fragment or not."""
+    assert_as_naive(
+        [
+            Frame(ethernet(0x0800, ipv4(136, udp_lite(n), fragment=field, total=total)))
+            for n in (0, 1, 7, 8, 9, 20, 21, 22, 0xFFFF)
+            for field in (0, 0x2000)
+            for total in (0, 27, 28, 29, 40, 41, 42)
+        ]
+    )
+
+
+def test_agrees_on_every_dccp_data_offset():
+    """Data offset x length of sequence numbers x what the IP length allows x what was captured."""
+    assert_as_naive(
+        [
+            Frame(ethernet(0x0800, ipv4(33, dccp(words, type_x), total=total))).snapped(n)
+            for words in (*range(12), 255)
+            for type_x in (0x04, 0x05, 0xFF, 0xFE)
+            for total in (0, 31, 32, 35, 36, 43, 44, 45, 57)
+            for n in (45, 46, 49, 50, 57, 58, 71)
+        ]
+    )
+
+
+def test_agrees_on_every_gre_header():
+    """All flags and versions x what the IP length allows x what was captured."""
+    flags = [f << 12 | a | v for f in range(16) for a in (0, 0x80, 0x0F00) for v in range(8)]
+    assert_as_naive(
+        [
+            Frame(ethernet(0x0800, ipv4(47, gre(f, 0x0800), total=total))).snapped(n)
+            for f in flags
+            for total in (0, 23, 24, 27, 28, 32, 36, 37)
+            for n in (37, 38, 41, 42, 46, 50, 51)
+        ]
+    )
+
+
+def test_agrees_on_every_fixed_header():
+    """SCTP, IGMP, ESP, UDP-Lite: every IP length x every captured length around the header's."""
+    assert_as_naive(
+        [
+            Frame(ethernet(0x0800, ipv4(proto, sctp(), total=total))).snapped(n)
+            for proto in (2, 33, 50, 132, 136)
+            for total in range(20, 46)
+            for n in range(34, 60)
+        ]
+    )
+
+
+def test_agrees_on_every_chain_of_ipv4_authentication_headers():
+    """Number of them x length fields x fragment or not x IP lengths x cuts."""
+    chains = [
+        b"".join(extension(51, n)[: 4 * n + 8] for _ in range(many)) + extension(17, 1)[:12] + udp()
+        for many in (0, 1, 2, 14, 15, 16, 17)
+        for n in (0, 1, 2, 255)
+    ]
+    frames = [
+        Frame(ethernet(0x0800, ipv4(51, chain, fragment=field, total=total)))
+        for chain in chains
+        for field in (0x4000, 0x2000, 0x2001)
+        for total in (None, 31, 32, 33, 43, 44, 45)
+    ]
+
+    assert_as_naive([f.snapped(n) for f in frames for n in (45, 46, 47, 58, 65, 66, 5000)])
+
+
 def test_agrees_on_every_chain_of_three_extension_headers():
     """Kinds x length fields, and every proto behind; cut where it hurts."""
-    kinds = (0, 43, 44, 51, 60, 6, 59, 135)
+    kinds = (0, 43, 44, 51, 60, 6, 59, 135, 139, 140)
     chains = [
         (first, extension(second, n) + extension(third, n) + extension(17, n) + udp())
         for first, second, third in itertools.product(kinds, repeat=3)
@@ -142,7 +223,7 @@ def test_agrees_on_extension_headers_that_end_where_the_packet_does():
     assert_as_naive(
         [
             Frame(ethernet(0x86DD, ipv6(kind, extension(59, n), n_payload=n_payload))).snapped(seen)
-            for kind in (0, 43, 44, 51, 60)
+            for kind in (0, 43, 44, 51, 60, 135, 139, 140)
             for n in range(4)
             for n_payload in range(1, 9 + 8 * n)
             for seen in (61, 62, 63, 65, 66, 70, 200)

@@ -265,9 +265,10 @@ def _read_gtp_u(data: NDArray[np.uint8], lo: int, hi: int, end: int) -> tuple[in
 @helper
 def _skip_gtp_extensions(data: NDArray[np.uint8], here: int, hi: int, end: int) -> tuple[int, int]:
     """TS 29.281 section 5.2; the byte before `here`, captured, names the first one."""
-    for _ in range(tunnel.GTP_EXTENSION_MAX):
-        if be8(data, here - 1) == 0:
-            return FOUND, here
+    n_headers = 0
+    while be8(data, here - 1) != 0:
+        if n_headers == tunnel.GTP_EXTENSION_MAX:
+            return _MALFORMED, here
         # Bounds: its length is one byte, and its last byte the next type; these lines make it safe.
         outcome = _room(here, hi, end, 1)
         if outcome != FOUND:
@@ -279,7 +280,8 @@ def _skip_gtp_extensions(data: NDArray[np.uint8], here: int, hi: int, end: int) 
         if outcome != FOUND:
             return outcome, here
         here += n_bytes
-    return _MALFORMED, here
+        n_headers += 1
+    return FOUND, here
 
 
 @helper
