@@ -20,7 +20,8 @@ def dumped(text, dlt):
 
 
 @pytest.mark.parametrize(
-    ("link_type", "dlt"), [(1, "EN10MB"), (101, "RAW"), (113, "LINUX_SLL"), (0, "NULL")]
+    ("link_type", "dlt"),
+    [(1, "EN10MB"), (14, "RAW"), (101, "RAW"), (113, "LINUX_SLL"), (100, "ATM_RFC1483")],
 )
 @pytest.mark.parametrize(
     "text", ["", "tcp port 80", "ip6 host 2001:db8::1 or net 10.0.0.0/8", "ip[6:2] & 0x1fff > 0"]

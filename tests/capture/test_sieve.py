@@ -36,10 +36,10 @@ def we_say(program, frames, wires):
     rows["wire_bytes"] = wires
     rows["link_type"] = 1
     rows["ts_ns"] = np.arange(len(frames))
-    places = np.full((65_536, 2), -2, np.int32)
+    places = np.full((65_537, 2), -2, np.int32)
     places[1] = 0, len(program)
     totals = np.zeros(1, layout.DELIVERED)
-    i, n = sieve.sift(data, rows, (0, 0), program, places, totals)
+    i, n, _ = sieve.sift(data, rows, (0, 0), program, places, totals)
     assert i == len(frames)
     assert totals[0]["filtered"] == len(frames) - n
     kept = set(rows["ts_ns"][:n].tolist())
@@ -354,6 +354,24 @@ def test_each_link_type_has_its_own_program(tmp_path):
 
     assert [number for number, *_ in rows] == [1, 3, 5, 7]
     assert source.problems == []
+
+
+def test_loopback_frames_are_of_who_wrote_them(tmp_path):
+    """Their address family is in that machine's byte order, and by its own number for IPv6."""
+    v6 = FRAMES[7][14:]
+    families = [(2, ipv4(6, ports(80, 1))), (24, v6), (28, v6), (30, v6), (10, v6)]
+    for order in "<>":
+        frames = [(1000 * k, struct.pack(order + "I", n) + f) for k, (n, f) in enumerate(families)]
+        path = tmp_path / "capture"
+        path.write_bytes(makers.pcap([*frames, (9000, b"\0\0\0")], order=order, link_type=0))
+
+        for text, expected in (("tcp", [1, 2, 3, 4]), ("ip6", [2, 3, 4]), ("not tcp", [5])):
+            command = ["tcpdump", "-r", str(path), "-w", str(tmp_path / "theirs"), text]
+            subprocess.run(command, check=True, capture_output=True)
+            rows, _, _ = read_all([path], filter=text)
+
+            assert [number for number, *_ in rows] == expected
+            assert len(read_all([tmp_path / "theirs"])[0]) == len(expected)
 
 
 def test_frames_that_cannot_be_filtered_are_kept_back_and_told(tmp_path):

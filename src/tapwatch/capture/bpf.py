@@ -6,6 +6,8 @@ Whoever runs the program is not libpcap: the kernel of a live tap, `sift` for fi
 
 import ctypes
 import ctypes.util
+import os
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -27,9 +29,8 @@ SNAP_BYTES: Final = 262_144
 #: Longest program that the kernel takes (BPF_MAXINSNS in linux/bpf_common.h).
 _KERNEL_INSTRUCTIONS_MAX: Final = 4096
 
-#: LINKTYPE_ numbers of files -> DLT_ numbers of libpcap on Linux, where they differ. 14 is what
-#: OpenBSD writes for raw IP.
-_DLT: Final = {14: 12, 100: 11, 101: 12, 102: 15, 103: 16, 106: 19}
+#: Link types of files that libpcap has by another number: what OpenBSD writes for raw IP.
+_SYNONYMS: Final = {14: 101}
 
 _ERROR_BYTES: Final = 256  # PCAP_ERRBUF_SIZE
 _NETMASK_UNKNOWN: Final = 0
@@ -96,7 +97,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     mask = ctypes.POINTER(ctypes.c_uint32)
     for name, result, arguments in (
         ("pcap_create", handle, (text, text)),
-        ("pcap_open_dead", handle, (number, number)),
+        ("pcap_fopen_offline", handle, (handle, text)),
         ("pcap_set_snaplen", number, (handle, number)),
         ("pcap_set_timeout", number, (handle, number)),
         ("pcap_activate", number, (handle,)),
@@ -113,10 +114,16 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     return library
 
 
-def compile_for_link_type(text: str, link_type: int, snap_bytes: int = SNAP_BYTES) -> Program:
+def compile_for_link_type(
+    text: str, link_type: int, snap_bytes: int = SNAP_BYTES, *, is_big_endian: bool = False
+) -> Program:
     """Compile a filter for the frames of a capture file.
 
     Not good for a live tap, of whose frames the kernel has taken the VLAN tag out.
+
+    libpcap is shown the header of such a file. Asked without one, it would know only the numbers
+    of address families that this machine has, which are not those of the machines whose loopback
+    frames (link type 0) begin with them.
 
     Parameters
     ----------
@@ -126,6 +133,8 @@ def compile_for_link_type(text: str, link_type: int, snap_bytes: int = SNAP_BYTE
         LINKTYPE_ number.
     snap_bytes : int
         What the program answers for a frame that matches; more than 0.
+    is_big_endian : bool
+        Byte order of the machine that wrote the file: of numbers in frames of link type 0.
 
     Raises
     ------
@@ -133,13 +142,33 @@ def compile_for_link_type(text: str, link_type: int, snap_bytes: int = SNAP_BYTE
         libpcap refuses the filter, for this link type at least, or is missing.
     """
     raw, library = _encoded(text), _libpcap()
-    handle = library.pcap_open_dead(_DLT.get(link_type, link_type), max(1, snap_bytes))
-    if not handle:
-        raise ConfigError(_KEY, text, _WANTED, "libpcap gives no handle to compile it")
+    order = ">" if is_big_endian else "<"
+    number = _SYNONYMS.get(link_type, link_type)
+    header = struct.pack(order + "IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, max(1, snap_bytes), number)
+    handle = _opened(header, text)
     try:
         return Program(text, link_type, _compiled(handle, text, raw, _NETMASK_UNKNOWN))
     finally:
         library.pcap_close(handle)
+
+
+def _opened(header: bytes, text: str) -> int:
+    """A handle of libpcap for a capture file without records, which has to be closed."""
+    library, libc = _libpcap(), ctypes.CDLL(None)
+    libc.fdopen.restype, libc.fdopen.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_char_p)
+    libc.fclose.argtypes = (ctypes.c_void_p,)
+    error = ctypes.create_string_buffer(_ERROR_BYTES)
+    reading, writing = os.pipe()
+    os.write(writing, header)
+    os.close(writing)
+    if not (stream := libc.fdopen(reading, b"rb")):
+        os.close(reading)
+        raise ConfigError(_KEY, text, _WANTED, "it cannot be handed to libpcap")
+    handle = library.pcap_fopen_offline(stream, error)
+    if not handle:
+        libc.fclose(stream)
+        raise ConfigError(_KEY, text, _WANTED, f"libpcap: {_said(error.value)}")
+    return int(handle)
 
 
 def compile_for_interface(text: str, interface: str) -> Program:

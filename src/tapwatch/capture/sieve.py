@@ -16,6 +16,10 @@ from tapwatch.errors import ConfigError
 
 _ETHERNET: Final = 1
 _LINK_TYPES: Final = 65_536  # what FRAME.link_type can hold
+#: Frames of link type 0 begin with an address family in the byte order of who wrote them; those
+#: of big-endian machines have a program of their own, as if they were of one more link type.
+_NULL: Final = 0
+_NULL_BIG_ENDIAN: Final = _LINK_TYPES
 _UNDECIDED: Final = -2
 _NO_PROGRAM: Final = -1
 _WORDS: Final = 16  # of scratch memory (BPF_MEMWORDS)
@@ -144,6 +148,16 @@ def _matches(programs, first, end, data, lo, captured, wire, memory):  # type: i
     return False
 
 
+@_helper
+def _kind(row, data):  # type: ignore[no-untyped-def]
+    """Link type of a frame, or _NULL_BIG_ENDIAN."""
+    kind, start = np.int64(row["link_type"]), np.uintp(row["start"])
+    # Bounds: two bytes of this frame. Families are small numbers, so that the first bytes tell.
+    if kind == _NULL and row["captured_bytes"] >= 4 and data[start] == 0:
+        return np.int64(_NULL_BIG_ENDIAN) if data[start + np.uintp(1)] == 0 else kind
+    return kind
+
+
 @njit(nogil=True, cache=True)
 def sift(
     data: NDArray[np.uint8],
@@ -152,7 +166,7 @@ def sift(
     programs: NDArray[Any],
     places: NDArray[np.int32],
     totals: NDArray[Any],
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Move the frames that match to the front; count the others.
 
     Parameters
@@ -165,9 +179,9 @@ def sift(
         Where to go on: (0, 0), or what the call returned that stopped there.
     programs : INSTRUCTION (m,)
         All programs, one after another.
-    places : int32 (65536, 2)
-        Of each link type where in `programs` its program is, [first, end]; first is -1 where it
-        has none, -2 where that is not decided yet.
+    places : int32 (65537, 2)
+        Of each link type (the last: 0, big-endian) where in `programs` its program is, [first,
+        end]; first is -1 where it has none, -2 where that is not decided yet.
     totals : DELIVERED (1,)
         `gap` and `filtered`, and `bytes` and `truncated_packets` of what is left out, are added to.
 
@@ -175,14 +189,17 @@ def sift(
     -------
     i, n_kept : int
         n and how many match; or the frame at which an undecided link type stopped the pass.
+    undecided : int
+        Its place in `places`.
     """
     i, n = span
+    kind = np.int64(0)
     total = totals[0]
     memory = np.zeros(_WORDS, np.int64)
     while i < len(frames):
         row = frames[i]
-        link_type = np.uintp(row["link_type"])
-        first, end = np.int64(places[link_type, 0]), np.int64(places[link_type, 1])
+        kind = _kind(row, data)
+        first, end = np.int64(places[kind, 0]), np.int64(places[kind, 1])
         if first == _UNDECIDED:
             break
         captured, wire = np.int64(row["captured_bytes"]), np.int64(row["wire_bytes"])
@@ -200,7 +217,7 @@ def sift(
             total["bytes"] += wire
             total["truncated_packets"] += captured < wire
         i += 1
-    return i, n
+    return i, n, int(kind)
 
 
 class Sieve:
@@ -219,7 +236,7 @@ class Sieve:
         self._problems = problems
         self._refused = 0
         self._programs = np.zeros(0, INSTRUCTION)
-        self._places = np.full((_LINK_TYPES, 2), _UNDECIDED, np.int32)
+        self._places = np.full((_LINK_TYPES + 1, 2), _UNDECIDED, np.int32)
 
     def check(self, link_types: Iterable[int]) -> None:
         """Refuse a filter that is good neither for Ethernet nor for any of some link types.
@@ -243,18 +260,21 @@ class Sieve:
         self, data: NDArray[np.uint8], frames: NDArray[Any], totals: NDArray[Any]
     ) -> NDArray[Any]:
         """The frames that match, at the front of `frames`, which is written over; see `sift`."""
-        span = (0, 0)
+        i, n = 0, 0
         while True:
-            span = sift(data, frames, span, self._programs, self._places, totals)
-            if span[0] == len(frames):
-                return frames[: span[1]]
-            self._decide(int(frames[span[0]]["link_type"]))
+            i, n, kind = sift(data, frames, (i, n), self._programs, self._places, totals)
+            if i == len(frames):
+                return frames[:n]
+            self._decide(kind)
 
-    def _decide(self, link_type: int) -> None:
+    def _decide(self, kind: int) -> None:
+        link_type = _NULL if kind == _NULL_BIG_ENDIAN else kind
         try:
-            program = compile_for_link_type(self._text, link_type)
+            program = compile_for_link_type(
+                self._text, link_type, is_big_endian=kind == _NULL_BIG_ENDIAN
+            )
         except ConfigError as error:
-            self._places[link_type] = _NO_PROGRAM
+            self._places[kind] = _NO_PROGRAM
             self._refused += 1
             if self._refused <= _TOLD_MOST:
                 self._problems.append(
@@ -266,4 +286,4 @@ class Sieve:
             return
         first = len(self._programs)
         self._programs = np.concatenate([self._programs, program.instructions])
-        self._places[link_type] = first, len(self._programs)
+        self._places[kind] = first, len(self._programs)
