@@ -242,7 +242,7 @@ GOOD = {
     "ppi_wlan": Frame(ppi(105, wlan(SNAP6)), link_type=192),
 }
 
-#: Sixteen headers before the network header, and one more.
+#: Behind Ethernet's, fifteen headers before the network header, frames and types by turns; more.
 DEEP = [ethernet(0x6558, n * (INNER_MACS + type_(0x6558)) + INNER) for n in (6, 7)]
 
 #: A frame for every status of the link layer.
