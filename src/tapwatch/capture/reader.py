@@ -173,6 +173,8 @@ class CaptureFile:
                     break  # these frames point into this buffer; the next comes with the next call
                 self._more(int(self._state[0]["need_bytes"]))
             elif status == at.SECTION:
+                if n and not window.in_place:
+                    break  # to read it may take the next buffer
                 self._read_section()
             elif status == at.NEW_INTERFACE:
                 self._read_interface()
