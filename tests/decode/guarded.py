@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tapwatch.decode import Decoder
 from tapwatch.decode.words import be8
 from tapwatch.tables import FrameBatch
-from tests.decode.made import BAD, GOOD, batch
+from tests.decode.corpus import BAD, GOOD
+from tests.decode.made import batch
 
 ALL = [*GOOD.values(), *BAD.values()]
 FRAMES = [

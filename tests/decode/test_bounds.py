@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.decode import guarded
-from tests.decode.made import BAD, GOOD, Frame, decoded
+from tests.decode.corpus import BAD, GOOD
+from tests.decode.made import Frame, decoded
 from tests.shared_data import ROOT
 
 pytestmark = pytest.mark.kernel

@@ -14,10 +14,7 @@ from tests.decode.corpus import BAD, GOOD
 from tests.decode.made import (
     LONG_CHAIN,
     OPTIONS,
-    SERVICE_TAG,
-    TAG,
     Frame,
-    arp,
     assert_as_naive,
     batch,
     dccp,
@@ -250,57 +247,6 @@ def test_agrees_on_every_protocol_number_of_an_ipv6_packet_without_length():
             Frame(ethernet(0x86DD, ipv6(proto, bytes(n), n_payload=0)))
             for proto in range(256)
             for n in (0, 6, 30)
-        ]
-    )
-
-
-def test_agrees_on_every_ether_type():
-    """All numbers up to the first EtherTypes, and the neighbours of those that are read."""
-    known = (0x0800, 0x0806, 0x86DD, 0x8100, 0x88A8, 0x9100)
-    near = {n + d for n in known for d in (-1, 0, 1)} | {0xFFFF}
-    assert_as_naive(
-        [Frame(ethernet(n, ipv4(6, tcp()))) for n in [*range(0x0610), *sorted(near)]]
-        + [
-            Frame(GOOD["cooked"].data[:14] + n.to_bytes(2, "big") + arp(), link_type=113)
-            for n in [*range(0x20), *sorted(near)]
-        ]
-    )
-
-
-def test_agrees_on_every_link_type():
-    """All numbers up to 300 and the largest, on frames of three kinds."""
-    assert_as_naive(
-        [
-            replace(GOOD[name], link_type=n)
-            for n in [*range(300), 0xFFFF]
-            for name in ("tcp", "cooked", "raw6")
-        ]
-    )
-
-
-def test_agrees_on_stacks_of_tags():
-    """Depth x kinds of tag x a tag that the kernel took out x cut inside the stack."""
-    other = bytes.fromhex("91 00 0f ff")
-    frames = [
-        Frame(ethernet(0x0800, ipv4(17, udp()), outer + depth * TAG), vlan_tci=tci)
-        for outer in (b"", SERVICE_TAG, other)
-        for depth in range(11)
-        for tci in (-1, 0, 0xABCD)
-    ]
-
-    assert_as_naive(frames + [f.cut(n) for f in frames for n in (15, 18, 21, 48)])
-
-
-def test_agrees_on_arp_of_every_address_length():
-    """Types x lengths x cuts."""
-    assert_as_naive(
-        [
-            Frame(ethernet(0x0806, arp(hardware, protocol, n_hardware, n_protocol)[:n]))
-            for hardware in (0, 1, 6, 256)
-            for protocol in (0x0800, 0x86DD)
-            for n_hardware in (0, 5, 6, 7, 255)
-            for n_protocol in (0, 3, 4, 5, 16, 255)
-            for n in (7, 8, 27, 28, 29, 600)
         ]
     )
 
