@@ -23,7 +23,7 @@ class CaptureConfig(Section):
 
     batch_frames: Annotated[int, Field(ge=1, le=1 << 20)] = 8192
     """Frames handed on at once; about 8,192 stay in the processor's cache."""
-    ring_blocks: Annotated[int, Field(ge=2, le=65_536)] = 64
+    ring_blocks: Annotated[int, Field(ge=2, le=4096)] = 64
     """Blocks of a live tap's ring, which the kernel fills while the program is busy elsewhere."""
     ring_block_bytes: Annotated[int, Field(ge=65_536, le=1 << 24, multiple_of=65_536)] = 1 << 20
     """Size of a block; a frame that is longer is cut to it. 64 of 1 MiB hold 2 s at 250 Mbit/s."""

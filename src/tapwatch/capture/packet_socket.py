@@ -102,6 +102,8 @@ class PacketSocket:
         CaptureError
             The kernel has no memory for the ring, or does not take the filter.
         """
+        ring_bytes = config.ring_blocks * config.ring_block_bytes
+        self._check_memory(config, ring_bytes)
         option = self._socket.setsockopt
         # Each frame is stamped once, as it comes in: a tcpdump beside us has the same time.
         option(socket.SOL_SOCKET, at.SO_TIMESTAMPNS, 1)
@@ -116,12 +118,20 @@ class PacketSocket:
             option(at.SOL_PACKET, at.PACKET_RX_RING, request)
         except OSError as error:
             raise CaptureError(
-                f"{self._interface}: the kernel gives no ring of capture.ring_blocks = "
-                f"{config.ring_blocks} times capture.ring_block_bytes = "
-                f"{config.ring_block_bytes}: {error.strerror}"
+                f"{self._interface}: the kernel gives no ring of {_geometry(config)}: "
+                f"{error.strerror}"
             ) from error
-        ring_bytes = config.ring_blocks * config.ring_block_bytes
         self.memory = np.frombuffer(mmap.mmap(self._socket.fileno(), ring_bytes), np.uint8)
+
+    def _check_memory(self, config: CaptureConfig, ring_bytes: int) -> None:
+        # The kernel would take what is asked for from everybody else: it kills other programs for
+        # a ring that is too large.
+        room_bytes = _available_bytes() // 2
+        if ring_bytes > room_bytes:
+            raise CaptureError(
+                f"{self._interface}: a ring of {_geometry(config)} is {ring_bytes >> 20:,} MiB: "
+                f"want at most {room_bytes >> 20:,} MiB, half of the memory that is free"
+            )
 
     def _attach(self, program: Program) -> None:
         instructions = ctypes.create_string_buffer(program.sock_filters)
@@ -154,10 +164,11 @@ class PacketSocket:
 
     def unhook(self) -> None:
         """Let nothing in any more; what is in the ring stays. Of no use once the interface left."""
+        # Protocol 0 would mean "the one it has".
         name = self.name
         if name:
             try:
-                self._socket.bind((name, 0))
+                self._socket.bind((name, at.ETH_P_NOBODY))
             except OSError as error:
                 if error.errno not in (errno.ENODEV, errno.ENXIO, errno.ENETDOWN):
                     raise
@@ -198,6 +209,22 @@ class PacketSocket:
         # Python's mapping holds the socket open, so that closing it would not unhook it.
         self.unhook()
         self._socket.close()
+
+
+def _geometry(config: CaptureConfig) -> str:
+    return (
+        f"capture.ring_blocks = {config.ring_blocks} times "
+        f"capture.ring_block_bytes = {config.ring_block_bytes}"
+    )
+
+
+def _available_bytes() -> int:
+    """Memory that a program may take without harm to others, as the kernel estimates it."""
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        for line in lines:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _open(interface: str) -> socket.socket:

@@ -22,6 +22,7 @@ SO_ATTACH_FILTER: Final = 26
 SO_TIMESTAMPNS: Final = 35
 SO_LOCK_FILTER: Final = 44
 ETH_P_ALL: Final = 3
+ETH_P_NOBODY: Final = 0xFF  # below 1536 a number is a length, and 255 names no pseudo-protocol
 
 # ioctl(2) of an interface
 SIOCGIFFLAGS: Final = 0x8913
