@@ -70,6 +70,8 @@ def l2tp(flags: int, payload: bytes, fields: bytes = bytes.fromhex("0101 0202"))
     return struct.pack("!H", flags) + fields + payload
 
 
+WLAN_HEADER = bytes.fromhex("0801 0000") + INNER_MACS + bytes.fromhex("02 f1 f2 f3 f4 f5  00 10")
+SNAP_IPV4 = bytes.fromhex("aa aa 03 00 00 00 08 00")
 PPP_IPV4 = bytes.fromhex("ff 03 00 21")
 PPP_IPV6_SHORT = bytes.fromhex("57")
 
@@ -87,6 +89,8 @@ OPENED = {
     "gre_ethernet": over_gre(gre(0x2000, 0x6558, inner_ethernet(0x0800, INNER), KEY)),
     "gre_vlan": over_gre(gre(0, 0x8100, TAG[2:] + b"\x08\x00" + INNER)),
     "gre_ppp": over_gre(gre(0, 0x880B, PPP_IPV4 + INNER)),
+    "gre_wlan": over_gre(gre(0, 0x8200, WLAN_HEADER + SNAP_IPV4 + INNER)),
+    "gre_wlan_last": over_gre(gre(0, 0x9000, WLAN_HEADER + SNAP_IPV4 + INNER)),
     "gre_arp": over_gre(gre(0, 0x6558, inner_ethernet(0x0806, arp()))),
     "pptp": over_gre(
         gre(0x3001, 0x880B, PPP_IPV4 + INNER, struct.pack("!HH", 4 + len(INNER), 9) + SEQUENCE)

@@ -13,6 +13,7 @@ from tests.decode.naive import Row, number
 
 MASK = 0xFFFF_FFFF
 ETHERNET, PPP = 0x6558, 0x880B
+WLAN = {*range(0x8200, 0x8380, 0x10), 0x9000}
 PORTS = {
     4789: "VXLAN",
     8472: "VXLAN",
@@ -218,6 +219,8 @@ def inside(outer: Row, cursor: Cursor, carried: int, start: int) -> Row:
         put_before = b""
     if carried == PPP:
         put_before, link_type = b"", 9
+    if carried in WLAN:
+        put_before, link_type = b"", 105
     n_put = len(put_before)
     tci = outer["vlan_tci"] if outer["n_vlan_tags"] else -1
     row = naive.decode(put_before + cursor.captured, n_put + cursor.n_wire, link_type, tci)

@@ -28,6 +28,8 @@ from tests.decode.made_tunnels import (
     ORIGIN,
     PPP_IPV4,
     SEQUENCE,
+    SNAP_IPV4,
+    WLAN_HEADER,
     authentication,
     datagram,
     geneve,
@@ -302,6 +304,18 @@ def test_agrees_on_every_vxlan_flag_and_length_of_its_datagram():
     ]  # fmt: skip
 
     assert_as_twin([f.snapped(n) for f in frames for n in (49, 50, 64, 84, 500)])
+
+
+def test_agrees_on_everything_that_gre_and_geneve_may_carry():
+    """Every EtherType, of which access points have their own for 802.11, on two kinds of bytes."""
+    wireless = WLAN_HEADER + SNAP_IPV4 + INNER
+    numbers = [*range(0x0000, 0x0700, 7), *range(0x8100, 0x9010, 3), *range(0x8200, 0x8400, 8)]
+    numbers += [0x0800, 0x0806, 0x86DD, 0x6558, 0x880B, 0x9000, 0xFFFF]
+
+    assert_as_twin(
+        [over_gre(gre(0, n, inside)) for n in numbers for inside in (INNER, wireless)]
+        + [over_udp(6081, geneve(n, inside)) for n in numbers for inside in (INNER, wireless)]
+    )
 
 
 def test_agrees_on_every_port_pair_of_tunnels():

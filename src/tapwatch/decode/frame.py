@@ -9,6 +9,7 @@ from tapwatch.decode import offsets as at
 from tapwatch.decode import tunnel_offsets as tunnel
 from tapwatch.decode.arp import read_arp
 from tapwatch.decode.link import read_ether_type, read_ethernet, read_link, read_ppp
+from tapwatch.decode.link_offsets import LINK_WLAN
 from tapwatch.decode.network import read_ipv4, read_ipv6
 from tapwatch.decode.status import DecodeStatus
 from tapwatch.decode.transport import read_transport
@@ -40,7 +41,7 @@ def read_carried(
     data : uint8 (n_bytes,)
         Batch buffer. Only data[lo:hi] belongs to what the tunnel carries.
     carried : int
-        EtherType; that of Ethernet and that of PPP for frames of these.
+        EtherType; that of Ethernet, that of PPP and those of 802.11 for frames of these.
     lo, hi, wire_end : int
         Where it begins, and where it ends in the capture and on the wire.
     row : PACKET record
@@ -50,11 +51,20 @@ def read_carried(
         status, ether_type, network = read_ethernet(data, lo, hi, row)
     elif carried == tunnel.TYPE_PPP:
         status, ether_type, network = read_ppp(data, lo, hi, row)
+    elif _is_wlan(carried):
+        status, ether_type, network = read_link(data, lo, hi, LINK_WLAN, row)
     else:
         status, ether_type, network = read_ether_type(data, carried, lo, hi, row)
     if status != _OK:
         return status
     return _read_network(data, ether_type, network, hi, wire_end, row)
+
+
+@helper
+def _is_wlan(carried: int) -> bool:
+    """Whether it is an 802.11 frame, as access points hand it to their controller."""
+    is_of_row = tunnel.TYPE_ARUBA_FIRST <= carried <= tunnel.TYPE_ARUBA_LAST and carried & 0xF == 0
+    return is_of_row or carried == tunnel.TYPE_ARUBA_OTHER
 
 
 @helper

@@ -16,6 +16,9 @@ PORT_GENEVE: Final = 6081
 # What GRE and Geneve carry, IANA ieee-802-numbers; other EtherTypes stand with the link headers
 TYPE_ETHERNET: Final = 0x6558  # a whole Ethernet frame, RFC 1701
 TYPE_PPP: Final = 0x880B  # RFC 2637 section 4.1
+TYPE_ARUBA_FIRST: Final = 0x8200  # every 16th number: 802.11 from an access point
+TYPE_ARUBA_LAST: Final = 0x8370
+TYPE_ARUBA_OTHER: Final = 0x9000
 TYPE_ERSPAN: Final = 0x88BE  # types I and II
 TYPE_ERSPAN_3: Final = 0x22EB
 
