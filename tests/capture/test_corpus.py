@@ -1,8 +1,11 @@
 """Real captures, against what tshark says of every frame of them."""
 
+import shutil
+import subprocess
 from collections import defaultdict
 
 import pyarrow.parquet as pq
+import pytest
 
 from tapwatch.capture import open_captures
 from tapwatch.errors import CaptureError
@@ -102,6 +105,22 @@ def test_agrees_with_tshark_on_every_frame_of_the_corpus():
 
     assert wrong == []
     assert n_frames > 450_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("tcpdump"), reason="tcpdump is not installed")
+def test_reads_all_that_tcpdump_reads(tmp_path):
+    """Of no file fewer packets; more of those that it refuses, or leaves at a second interface."""
+    out, n_theirs = tmp_path / "theirs", 0
+    for path in sorted((shared_data() / "pcaps").rglob("*.pcap*")):
+        command = ["tcpdump", "--time-stamp-precision=nano", "-r", path, "-w", out]
+        out.unlink(missing_ok=True)
+        is_whole = subprocess.run(command, capture_output=True, check=False).returncode == 0
+        theirs, ours = frames_of(out) or [], frames_of(path) or []
+        assert len(ours) == len(theirs) if is_whole else len(ours) >= len(theirs), path
+        n_theirs += len(theirs)
+
+    assert n_theirs > 250_000
 
 
 def test_the_whole_corpus_is_one_source_in_order_of_time():

@@ -235,6 +235,31 @@ def test_a_directory_gives_the_captures_in_it(tmp_path):
     assert "rotated" in source.problems[0]
 
 
+def test_a_directory_may_hold_every_format_and_link_type(tmp_path):
+    """One stream in order of time: each frame with the link type of its own file or interface."""
+    second = 10**9
+    mixed = makers.section(">") + makers.interface(">") + makers.interface(">", link_type=228)
+    mixed += makers.enhanced(1_500_000, b"e", order=">", which=1)
+    mixed += makers.enhanced(4_500_000, b"h", order=">")
+    write(
+        tmp_path,
+        little=makers.pcap([(second, b"d"), (5 * second, b"i")], link_type=101),
+        big=makers.pcap([(2 * second, b"f")], order=">", nano=True, link_type=113),
+        patched=makers.pcap([(second // 2, b"c")], magic=makers.KUZNETZOV, link_type=0),
+        solaris=makers.snoop([(3 * second, b"g")], datalink=8),
+        packed=gzip.compress(makers.snoop([(second // 4, b"b")])),
+        ixia=makers.pcap([(1000, b"a")], magic=makers.IXIA_HARDWARE),
+        blocks=mixed,
+        foreign=b"GMBU" + bytes(100),
+    )
+
+    found, source = makers.contents([tmp_path])
+
+    assert b"".join(p.captured for p in found) == b"abcdefghi"
+    assert [p.link_type for p in found] == [1, 1, 0, 101, 228, 113, 10, 1, 101]
+    assert source.problems == []
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [
@@ -245,11 +270,21 @@ def test_a_directory_gives_the_captures_in_it(tmp_path):
         ("header", "a pcap file header of 10 bytes, cut short"),
         ("folder", "a directory without files"),
         ("texts", "a directory without captures"),
+        ("netmon", "a Microsoft Network Monitor 2 capture"),
+        ("lz4", "a file packed with lz4"),
+        ("ixia", "a pcap file header of 24 bytes, cut short"),
+        ("snoop", "a snoop file header of 15 bytes, cut short"),
+        ("shomiti", "snoop version 3"),
+        ("sonet", "a snoop capture of the unknown datalink 5"),
     ],
 )
 def test_what_is_not_a_capture_is_refused(tmp_path, name, found):
     """The message names the file, what was found and what is wanted; the exit code is 3."""
     write(tmp_path, empty=b"", text=b"hello", short=b"a", header=makers.pcap([])[:10])
+    write(tmp_path, netmon=b"GMBU\0\2" + bytes(90), lz4=b"\x04\x22\x4d\x18" + bytes(90))
+    write(tmp_path, snoop=makers.snoop([])[:15], shomiti=makers.snoop([], version=3))
+    ixia = makers.pcap([], magic=makers.IXIA_SOFTWARE)[:27]
+    write(tmp_path, sonet=makers.snoop([], datalink=5), ixia=ixia)
     (tmp_path / "folder").mkdir()
     (tmp_path / "texts").mkdir()
     write(tmp_path / "texts", a=b"text", b=b"")
