@@ -68,6 +68,10 @@ def nflog(packet: bytes, order: str = "<", family: int = 2) -> bytes:
     return bytes([family, 0, 0x12, 0x13]) + attributes + attribute(9, packet, order)
 
 
+def ipnet(family: int, packet: bytes) -> bytes:
+    return struct.pack("!BBHI", 1, family, 0, len(packet)) + bytes(range(16)) + packet
+
+
 def pktap(link_type: int, frame: bytes, n_bytes: int = 108) -> bytes:
     return struct.pack("<III", n_bytes, 1, link_type) + bytes(range(12, n_bytes)) + frame
 
@@ -122,7 +126,6 @@ GOOD = {
     "sll_short_address": Frame(sll(0x0800, IP4, n_address=4), link_type=113),
     "sll_tunnel": Frame(sll(0x6558, INNER, device=778), link_type=113),
     "sll_radiotap": Frame(sll(4, radiotap(wlan(SNAP4)), device=803), link_type=113),
-    "sll_wlan": Frame(sll(4, wlan(SNAP4), device=801), link_type=113),
     "sll2": Frame(sll2(0x0800, IP4), link_type=276),
     "sll2_vlan": Frame(sll2(0x8100, TAG[2:] + type_(0x86DD, IP6)), link_type=276),
     "sll2_llc": Frame(sll2(4, SNAP6, n_address=8), link_type=276),
@@ -139,8 +142,8 @@ GOOD = {
     "enc_big": Frame(b"\0\0\0\x18" + bytes(range(8)) + IP6, link_type=109),
     "pflog": Frame(b"\x3d\x02" + bytes(range(0x10, 0x4E)) + IP4, link_type=117),
     "pflog_6": Frame(b"\x40\x1e" + bytes(range(0x10, 0x4E)) + IP6, link_type=117),
-    "ipnet": Frame(b"\x01\x02" + bytes(range(22)) + IP4, link_type=226),
-    "ipnet_6": Frame(b"\x01\x1a" + bytes(range(22)) + IP6, link_type=226),
+    "ipnet": Frame(ipnet(2, IP4), link_type=226),
+    "ipnet_6": Frame(ipnet(26, IP6), link_type=226),
     "nflog": Frame(nflog(IP4), link_type=239),
     "nflog_big": Frame(nflog(IP6, ">", 10), link_type=239),
     "pktap": Frame(pktap(1, INNER), link_type=258),

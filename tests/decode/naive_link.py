@@ -192,7 +192,7 @@ def discovery(row: Row, rest: bytes) -> Step:
 def ppp(row: Row, frame: bytes) -> Step:
     if take(frame, 1, "PPP_TRUNCATED")[0] in (0x0F, 0x8F):
         return hdlc(row, frame)
-    if frame[0] == 0xFF and len(frame) >= 2:
+    if frame[0] == 0xFF:
         frame = frame[2:]
     n_protocol = 1 if take(frame, 1, "PPP_TRUNCATED")[0] % 2 else 2
     protocol = number(take(frame, n_protocol, "PPP_TRUNCATED"))
@@ -292,8 +292,7 @@ def cooked(row: Row, device: int, n_address: int, address: bytes, protocol: int)
         raise Stop("SLL_UNSUPPORTED")
     if protocol >= 1536:
         return protocol
-    radios = {803: 127, 801: 105}
-    known = {3: 1, 7: 9, 4: radios.get(device, 100)}
+    known = {3: 1, 7: 9, 4: 127 if device == 803 else 100}
     if protocol not in known:
         raise Stop("SLL_UNSUPPORTED")
     return Frame(known[protocol])
@@ -341,7 +340,7 @@ def ipnet(row: Row, frame: bytes) -> Step:
 def family(value: int, rest: bytes) -> Step:
     if value == 2:
         return 0x0800, rest
-    if value in (24, 28, 30) or (value in (10, 23, 26) and rest and rest[0] >> 4 == 6):
+    if value in (24, 28, 30) or (value in (10, 23, 26) and (rest[:1] or b"\x60")[0] >> 4 == 6):
         return 0x86DD, rest
     raise Stop("ADDRESS_FAMILY_UNSUPPORTED")
 

@@ -73,8 +73,6 @@ def _name_cooked(device: int, protocol: int, lo: int) -> tuple[int, int, int]:
         return _SLL_UNSUPPORTED, 0, lo
     if device == at.DEVICE_RADIOTAP:
         return _OK, at.FRAME_OF + at.LINK_RADIOTAP, lo
-    if device == at.DEVICE_WLAN:
-        return _OK, at.FRAME_OF + at.LINK_WLAN, lo
     return _OK, at.FRAME_OF + at.LINK_LLC, lo
 
 
@@ -158,13 +156,14 @@ def _name_family(data: NDArray[np.uint8], family: int, lo: int, hi: int) -> tupl
         return _OK, TYPE_IPV4, lo
     if family in (at.FAMILY_IPV6_BSD, at.FAMILY_IPV6_FREEBSD, at.FAMILY_IPV6_DARWIN):
         return _OK, TYPE_IPV6, lo
-    # To others these numbers are CCITT, IPX and CNT. Bounds: one byte; this line makes it safe.
+    # To others these numbers are CCITT, IPX and CNT.
     is_doubtful = family in (
         at.FAMILY_IPV6_LINUX,
         at.FAMILY_IPV6_WINDOWS,
         at.FAMILY_IPV6_SOLARIS,
     )
-    if is_doubtful and hi - lo >= 1 and be8(data, lo) >> 4 == 6:
+    # Bounds: one byte; the comparison of lengths makes its read safe.
+    if is_doubtful and (hi - lo < 1 or be8(data, lo) >> 4 == 6):
         return _OK, TYPE_IPV6, lo
     return _ADDRESS_FAMILY_UNSUPPORTED, 0, lo
 

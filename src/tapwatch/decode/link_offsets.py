@@ -166,7 +166,6 @@ SLL2_ADDRESS: Final = 12
 SLL2_BYTES: Final = 20
 
 # What stands in them: ARPHRD_ numbers of Linux' if_arp.h, ETH_P_ numbers of its if_ether.h
-DEVICE_WLAN: Final = 801
 DEVICE_RADIOTAP: Final = 803
 DEVICE_NETLINK: Final = 824
 COOKED_ETHERNET: Final = 3

@@ -68,15 +68,18 @@ def _read_ppp_header(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, in
     Address and control may have been compressed away, and so may the protocol's first byte, which
     is known by the last bit of what is left.
     """
-    # Bounds: address and control are two bytes; this line makes the read safe.
-    if hi - lo >= at.PPP_ADDRESS_CONTROL_BYTES and be8(data, lo) == at.PPP_ADDRESS:
-        lo += at.PPP_ADDRESS_CONTROL_BYTES
-    # Bounds: the first byte of the protocol, and its second; the two lines make them safe.
+    # Bounds: address and control are two bytes, then comes the first byte of the protocol; the
+    # line before each read makes it safe.
     if hi - lo < 1:
         return _PPP_TRUNCATED, 0, lo
+    if be8(data, lo) == at.PPP_ADDRESS:
+        if hi - lo <= at.PPP_ADDRESS_CONTROL_BYTES:
+            return _PPP_TRUNCATED, 0, lo
+        lo += at.PPP_ADDRESS_CONTROL_BYTES
     protocol = be8(data, lo)
     n_bytes = 1
     if protocol & 1 == 0:
+        # Bounds: its second byte; this line makes its read safe.
         if hi - lo < 2:
             return _PPP_TRUNCATED, 0, lo
         protocol = be16(data, lo)
