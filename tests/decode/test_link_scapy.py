@@ -1,7 +1,7 @@
 """Frames that Scapy builds, field by field and by its own idea of each header, are read right."""
 
 import pytest
-from scapy.contrib.macsec import MACsec
+from scapy.contrib.macsec import MACsec, MACsecSCI
 from scapy.contrib.mpls import MPLS
 from scapy.layers.dot11 import Dot11, Dot11QoS, RadioTap
 from scapy.layers.inet import IP, TCP, UDP
@@ -57,7 +57,7 @@ LINKS = {
     "pppoe_vlan": (1, lambda: ether() / Dot1Q(vlan=7) / PPPoE(sessionid=7) / PPP() / ip6()),
     "snap": (1, lambda: ether() / LLC() / SNAP() / ip()),
     "snap_6": (1, lambda: ether() / LLC() / SNAP() / ip6()),
-    "macsec": (1, lambda: ether() / MACsec(SCI=7, SC=1, type=0x0800) / ip()),
+    "macsec": (1, lambda: ether() / MACsec(SCI=MACsecSCI(), SC=1, type=0x0800) / ip()),
     "cooked": (113, lambda: CookedLinux(src=b"\2\0\0\0\0\7", lladdrlen=6) / ip()),
     "cooked_6": (113, lambda: CookedLinux() / ip6()),
     "cooked_2": (276, lambda: CookedLinuxV2(src=b"\2\0\0\0\0\7", lladdrlen=6) / ip6()),
