@@ -73,7 +73,7 @@ PACKET: Final = np.dtype(
         ("ip_header_bytes", "<u2"),  # with options or extension headers, up to the transport header
         ("transport_header_bytes", "<u2"),
         ("frag_offset_bytes", "<u2"),  # offset of this fragment within its datagram
-        ("ether_type", "<u2"),  # of the innermost link header
+        ("ether_type", "<u2"),  # what the innermost link header announces, by its EtherType
         ("vlan_tci", "<u2"),  # of the outermost tag (or the one that the kernel took out)
         ("src_port", "<u2"),  # 0 on later fragments and where the protocol has none
         ("dst_port", "<u2"),
