@@ -101,11 +101,18 @@ def test_a_filter_for_an_interface_finds_the_tag_that_the_kernel_took_out():
 def test_the_kernel_takes_the_program():
     """It checks every jump and load when a program is attached."""
     program = compile_for_interface("vlan 7 or (ip6 and udp) or tcp[tcpflags] & tcp-syn != 0", "lo")
+    broken = program.instructions.copy()
+    broken["jt"][1] = 255  # leads out of the program
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as tap:
-        raw = np.frombuffer(program.sock_filters, np.uint8).copy()
-        tap.setsockopt(
-            socket.SOL_SOCKET, 26, struct.pack("HL", len(program), raw.ctypes.data)
-        )  # SO_ATTACH_FILTER
+        attach(tap, program.sock_filters)
+        with pytest.raises(OSError, match="Invalid argument"):
+            attach(tap, broken.tobytes())
+
+
+def attach(tap, filters):
+    raw = np.frombuffer(filters, np.uint8)
+    head = struct.pack("HL", len(raw) // 8, raw.ctypes.data)
+    tap.setsockopt(socket.SOL_SOCKET, 26, head)  # SO_ATTACH_FILTER
 
 
 @needs_capability
