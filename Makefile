@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow check lint docs bench samples bundle clean
+.PHONY: help venv demo test test-slow fuzz check lint docs bench samples bundle clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ test: .venv/.installed-test ## run the tests: with JIT, the kernels without it, 
 
 test-slow: .venv/.installed-test ## run what takes minutes: the whole corpus, floods
 	$(PYTEST) -n 2 -m slow
+
+fuzz: .venv/.installed-test ## mutate frames and captures for MINUTES of the processor (default 5)
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
 
 check: .venv/.installed-test ## lint, types, the laws of the house, docs drift
 	$(BIN)/ruff check .

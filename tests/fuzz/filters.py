@@ -47,6 +47,11 @@ def _program(text: str, link_type: int) -> bytes | None:
         return None
 
 
+def is_filter(text: str, link_type: int) -> bool:
+    """Whether libpcap compiles it for a link type."""
+    return _program(text, link_type) is not None
+
+
 @cache
 def _libpcap() -> ctypes.CDLL:
     return ctypes.CDLL("libpcap.so.0.8")

@@ -74,10 +74,10 @@ def run_case(case: Case, seen: Counter[str]) -> tuple[str, str, float, float]:
     except BaseException as error:  # whatever it is, it is a finding
         kind, text = kind_of(error), "".join(traceback.format_exception(error))[-6000:]
     seconds, megabytes = time.process_time() - start_s, _peak_mb() - before_mb
-    if not kind and seconds > SECONDS_A_CASE:
-        kind, text = "slow", f"{seconds:.1f} s"
     if not kind and megabytes > MEGABYTES_A_CASE:
         kind, text = "memory", f"{megabytes:.0f} MB"
+    if not kind and seconds > SECONDS_A_CASE:
+        kind, text = "slow", f"{seconds:.1f} s"
     return kind, text, seconds, megabytes
 
 

@@ -20,13 +20,13 @@ from unittest import mock
 
 import zstandard
 
-from tapwatch.capture import open_captures, reader
+from tapwatch.capture import open_captures, reader, windows
 from tapwatch.capture.source import CaptureCounts
-from tapwatch.errors import CaptureError
+from tapwatch.errors import CaptureError, ConfigError
 from tests.capture import naive
 from tests.fuzz import seeds
 from tests.fuzz.cases import Case, Finding
-from tests.fuzz.filters import TEXTS, matches
+from tests.fuzz.filters import TEXTS, is_filter, matches
 from tests.fuzz.guard import PAGE, GuardedWindow, guarded_mapping
 from tests.fuzz.mutate import borders, spoil_file
 
@@ -86,11 +86,19 @@ def run(case: Case, seen: Counter[str]) -> None:
 
 def _check_filter(names: list[str], outcome: tuple[Any, ...], text: str) -> None:
     """What passes is what libpcap lets pass, under the numbers that it had; the rest is counted."""
+    link_types = {row[2] for row in outcome[0]}
+    if 0 in link_types:
+        return  # loopback: libpcap goes by the byte order of the file, we by that of the frame
     wanted = [
         (k + 1, *row) for k, row in enumerate(outcome[0]) if matches(text, row[2], row[-1], row[1])
     ]
     for size in (8192, 3):
-        source = open_captures(names, batch_frames=size, filter=text)
+        try:
+            source = open_captures(names, batch_frames=size, filter=text)
+        except ConfigError:
+            if any(is_filter(text, link_type) for link_type in (*link_types, 1)):
+                raise
+            return
         found = []
         while (batch := source.read()) is not None:
             numbers = batch.frames["number"].tolist()
@@ -116,8 +124,8 @@ def _check_plain(path: Path, raw: bytes, outcome: tuple[Any, ...]) -> None:
         with _guarded_stream(raw, step):
             _same(outcome, read([str(path)]), "a guarded buffer")
     if len(raw) % PAGE == 0:
-        with mock.patch("tapwatch.capture.windows.mmap.mmap", guarded_mapping):
-            _same(outcome, read([str(path)]), "a guarded mapping")
+        with mock.patch.object(windows.mmap, "mmap", guarded_mapping):
+            _same(outcome, read([str(path)], is_read_only=False), "a guarded mapping")
     _check_split(path.parent, raw, outcome)
 
 
@@ -134,9 +142,10 @@ def _check_split(folder: Path, raw: bytes, outcome: tuple[Any, ...]) -> None:
     """A pcap in two files is the same capture, where its times do not fall."""
     rows, how, _ = outcome
     times = [row[0] for row in rows or ()]
-    # Before version 2.4 the lengths change places: `borders` does not know.
-    is_old = raw[:5] != b"snoop" and raw[4:8] not in (b"\2\0\4\0", b"\0\2\0\4")
-    if raw[:4] == b"\n\r\r\n" or is_old or how or len(times) < 2 or times != sorted(times):
+    # Records of patched and of old pcaps are laid out in ways that `borders` does not know.
+    magics = [bytes.fromhex(m) for m in ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d")]
+    is_known = raw[:4] in magics and raw[4:8] in (b"\2\0\4\0", b"\0\2\0\4")
+    if not (is_known or raw[:5] == b"snoop") or how or len(times) < 2 or times != sorted(times):
         return
     header = 16 if raw[:5] == b"snoop" else 24
     places = borders(raw)
@@ -161,7 +170,7 @@ def _same(one: tuple[Any, ...], other: tuple[Any, ...], where: str, only_if_read
 def _through_pipe(raw: bytes, pauses: list[int]) -> tuple[Any, ...]:
     """From standard input, written by another thread, which waits now and then to be read."""
     there, here = os.pipe()
-    edges = [0, *[at for at in pauses if at < len(raw)], len(raw)]
+    edges = [0, *sorted(at for at in pauses if at < len(raw)), len(raw)]
     is_done = threading.Event()
 
     def write() -> None:
@@ -194,7 +203,11 @@ def _wait_until_read(pipe: int, is_done: threading.Event) -> None:
 
 
 def read(
-    names: list[str], *, batch_frames: int = 8192, seen: Counter[str] | None = None
+    names: list[str],
+    *,
+    batch_frames: int = 8192,
+    is_read_only: bool = True,
+    seen: Counter[str] | None = None,
 ) -> tuple[Rows | None, dict[str, int], dict[str, int]]:
     """All frames (None where it is refused), files damaged by reason, and the counts."""
     try:
@@ -210,7 +223,7 @@ def read(
     try:
         while (batch := source.read()) is not None:
             frames = batch.frames
-            if len(frames) > batch_frames or batch.data.flags.writeable:
+            if len(frames) > batch_frames or (is_read_only and batch.data.flags.writeable):
                 raise Finding("readers: a batch that is too long or can be written to")
             if until_ns is not None and batch.until_ns < until_ns:
                 raise Finding("readers: until_ns goes back")
