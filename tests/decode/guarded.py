@@ -12,13 +12,15 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
+from tapwatch.config import DecodeConfig
 from tapwatch.decode import Decoder
 from tapwatch.decode.words import be8
 from tapwatch.tables import FrameBatch
 from tests.decode.corpus import BAD, GOOD
 from tests.decode.made import batch
+from tests.decode.made_tunnels import CLOSED, NESTED, OPENED
 
-ALL = [*GOOD.values(), *BAD.values()]
+ALL = [*GOOD.values(), *BAD.values(), *OPENED.values(), NESTED, *(f for f, _ in CLOSED.values())]
 FRAMES = [
     shorten(n)
     for frame in ALL
@@ -46,7 +48,7 @@ def digest_of_rows(room: NDArray[np.uint8] | None = None) -> str:
     Without a room the frames lie in memory of their own. payload_start is left out: it says where.
     """
     digest = hashlib.sha256()
-    decoder = Decoder()
+    decoder = Decoder(DecodeConfig(tunnel_depth=8))
     for frame in FRAMES:
         for is_at_end in (False, True):
             one = batch([frame])
