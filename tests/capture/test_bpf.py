@@ -102,7 +102,7 @@ def test_the_kernel_takes_the_program():
     """It checks every jump and load when a program is attached."""
     program = compile_for_interface("vlan 7 or (ip6 and udp) or tcp[tcpflags] & tcp-syn != 0", "lo")
     broken = program.instructions.copy()
-    broken["jt"][1] = 255  # leads out of the program
+    broken["code"][0] = 0xFFFF
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as tap:
         attach(tap, program.sock_filters)
         with pytest.raises(OSError, match="Invalid argument"):
