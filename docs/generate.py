@@ -95,10 +95,12 @@ def cli_page() -> Iterator[str]:
 
 
 def metrics_page() -> Iterator[str]:
-    """Every metric that a run with a bundle and an alerts file exports."""
+    """Every metric that a live run with a bundle and an alerts file exports."""
     # Inside: a page of the command line shall not wait for torch.
+    import numpy as np
+
     from tapwatch.alerts import open_sink
-    from tapwatch.capture import MemorySource
+    from tapwatch.capture import AfPacketSource
     from tapwatch.daemon import load_scorers
     from tapwatch.pipeline import House
     from tapwatch.telemetry import Stopwatch
@@ -106,13 +108,19 @@ def metrics_page() -> Iterator[str]:
 
     settings = config.Config()
     scorers = load_scorers([SAMPLE_BUNDLE], settings)
-    house = House(settings, MemorySource([]), scorers, [open_sink(os.devnull)])
+    # What a socket would say of an interface, without one.
+    hardware = types.SimpleNamespace(link_type=1, is_loopback=False)
+    memory = np.zeros(settings.capture.ring_block_bytes, np.uint8)
+    packets = types.SimpleNamespace(hardware=hardware, memory=memory)
+    source = AfPacketSource(typing.cast(typing.Any, packets), "eth0", settings.capture)
+    house = House(settings, source, scorers, [open_sink(os.devnull)])
     collector = TallyCollector([house.tallies, Stopwatch().tallies])
     yield "# Metrics\n"
     yield "Served on `/metrics` in the Prometheus text format and as OpenMetrics, with the metrics"
     yield "of the process (`process_*`) and of Python's garbage collector (`python_gc_*`). Label"
     yield "values come from fixed lists and from the names of bundles, interfaces and columns,"
-    yield "never from the traffic: the number of series does not grow with it.\n"
+    yield "never from the traffic: the number of series does not grow with it. Those of the ring"
+    yield "and of the interface are there in `tapwatch run` only.\n"
     yield "| metric | type | labels | meaning |\n|---|---|---|---|"
     for tally in sorted(collector.snapshot.families, key=lambda t: t.name):
         labels = ", ".join(f"`{label}`" for label in tally.labels)

@@ -73,7 +73,7 @@ class LineSink:
         max_queued: int = _MAX_QUEUED,
     ) -> None:
         self._path = path
-        self._append = append
+        self._append = append and path is not None  # a stream has no path to follow
         self._tolerant = tolerant
         self._max_queued = max_queued
         self._label = "stdout" if path is None else "file"

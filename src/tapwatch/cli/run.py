@@ -55,6 +55,14 @@ _KIB: Final = 1024
     help="Stop after so long; else at SIGTERM or SIGINT.",
 )
 @click.option(
+    "--linger",
+    type=click.FloatRange(0, 86_400),
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Serve the final metrics for that long, unless a signal ended the run.",
+)
+@click.option(
     "-p",
     "--no-promiscuous",
     is_flag=True,
@@ -71,6 +79,7 @@ def command(
     workers: int,
     summary_file: Path | None,
     duration: float | None,
+    linger: float,
     no_promiscuous: bool,
     quiet: bool,
 ) -> None:
@@ -117,7 +126,7 @@ def command(
             config,
             stopped=signals,
             workers=workers,
-            window=Window(listen or config.telemetry.listen, 0.0, told),
+            window=Window(listen or config.telemetry.listen, linger, told),
             on_start=lambda: _start(source, ends, duration, not no_promiscuous, told),
             on_batch=lambda: line.step(source),
             on_summary=lambda made: write_summary(made, summary_file),
