@@ -316,8 +316,11 @@ def test_agrees_on_every_radiotap_header():
 
     assert_as_naive(frames)
     ends = [f.snapped(len(f.data) - n) for f in frames[::7] for n in range(6)]
-    empty = [Frame(radiotap(wlan(b"")[:n], b"\x10", present=2), link_type=127) for n in range(25)]
-    assert_as_naive([*ends, *empty, *(replace(f, wire_bytes=len(f.data) + 2) for f in empty)])
+    short = [radiotap(wlan(b"")[:n], b"\x10", present=2) for n in range(25)]
+    short += [radiotap(wlan(SNAP4[:n]), b"\x10", present=2) for n in range(16)]
+    short += [radiotap(wlan(b"\x06\x06\x03" + IP4[:n]), b"\x10", present=2) for n in range(8)]
+    assert_as_naive(ends)
+    assert_as_naive([Frame(f, len(f) + n, link_type=127) for f in short for n in range(6)])
 
 
 def test_agrees_on_arp_of_every_address_length():
