@@ -122,13 +122,16 @@ def test_flow_rows_at_that_rate_are_those_of_the_recording(wire, tmp_path):
     whole_frames(sent)
     live, replayed = Digest(), Digest()
     with wire.recorded(recording):
-        child, is_over = None, lambda: child is not None and child.poll() is not None
+        senders = []
         with wire:
-            source = open_interface(wire.far, RING, stopped=is_over)
+            source = open_interface(
+                wire.far, RING, stopped=lambda: bool(senders) and senders[0].poll() is not None
+            )
             source.start()
         replay = ("tcpreplay", "-i", wire.near, "-K", f"--pps={RATE}", "--loop=1000")
         live.carry(source.read())  # so that nothing has to be compiled while packets wait
-        with wire.start(*replay, f"--limit={RATE * SECONDS}", sent) as child:
+        with wire.start(*replay, f"--limit={RATE * SECONDS}", sent) as sender:
+            senders.append(sender)
             live.carry_all(source)
     source.close()
     replayed.carry_all(open_captures([str(recording)]))
