@@ -115,6 +115,7 @@ LIES = {
     "first header not aligned": B([F(DISTINCT)], first=52),
     "first header at the end": B([F(DISTINCT)], first=BLOCK_BYTES - HEADERS_BYTES + 4),
     "last place that a header fits": B([F(DISTINCT)], first=BLOCK_BYTES - HEADERS_BYTES - 4),
+    "first header in the last eight bytes": B([F(DISTINCT)], first=BLOCK_BYTES - 8),
     "first header far away": B([F(DISTINCT)], first=0xFFFFFFF8),
     "more packets than there are": B([F(DISTINCT)], n_packets=2),
     "four billion packets": B([F(DISTINCT)] * 3, n_packets=0xFFFFFFFF),
@@ -129,6 +130,16 @@ LIES = {
     "step out of the block": B([F(DISTINCT, step=BLOCK_BYTES), F(DISTINCT)]),
     "step of all ones": B([F(DISTINCT, step=-1), F(DISTINCT)]),
 }
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_nothing_is_read_beyond_the_last_block(name):
+    """The block that lies is the end of the memory: with bounds checks a read past it fails."""
+    ring, _ = opened([LIES[name]])
+
+    found = read_all(ring)
+
+    assert found == walk(LIES[name].image(BLOCK_BYTES)).rows
 
 
 @pytest.mark.parametrize("name", LIES)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tapwatch.capture import open_captures, open_interface, packet_socket
+from tapwatch.capture import open_captures, open_interface, packet_socket, ring_layout
 from tapwatch.config import CaptureConfig, Config
 from tapwatch.errors import CaptureError, ConfigError
 from tapwatch.pipeline import Corridor
@@ -340,20 +340,36 @@ def test_time_moves_on_while_nothing_comes(wire):
     assert tap.metric("capture_behind_packets_total") == 0
 
 
-def test_rows_do_not_wait_for_more_packets(wire):
-    """A quiet wire flushes, and a busy one does it every `max_wait_ms`."""
+def test_a_wire_that_falls_silent_flushes(wire):
+    """At the latest `max_wait_ms` after the last packet, in an empty batch."""
     tap = Tap(wire, max_wait_ms=50)
     tap.read_for(0.2)
-    tap.flushes = 0
 
-    end_s = time.monotonic() + 1
-    while time.monotonic() < end_s:
-        wire.send(query(1))
-        tap.read()
-    flushes = tap.flushes
+    wire.send(query(1))
+    tap.read_until(1)
+    handed_over_s, tap.flushes = time.monotonic(), 0
+    until(lambda: (tap.read(), tap.flushes)[1] > 0)
+    waited_s = time.monotonic() - handed_over_s
     tap.stop()
 
-    assert 10 <= flushes <= 20
+    assert waited_s < 0.09
+
+
+def test_a_wire_that_is_never_silent_flushes_too(wire):
+    """Every `max_wait_ms`, in batches that have frames."""
+    tap = Tap(wire, config=CaptureConfig(batch_frames=1), max_wait_ms=20)
+    wire.send(*[query(1)] * 1000)
+    time.sleep(0.1)
+
+    began_s, flushed = time.monotonic(), []
+    while time.monotonic() - began_s < 0.2:
+        batch = tap.source.read()
+        assert len(batch) == 1
+        flushed.append(batch.flush)
+        time.sleep(0.001)
+    tap.source.close()
+
+    assert 3 <= sum(flushed) <= 11
 
 
 def test_every_counter_is_there_before_the_first_packet(wire):
@@ -390,6 +406,17 @@ def test_an_unknown_interface_is_told_with_those_there_are(wire):
         open_interface("eth9")
 
 
+def test_frames_are_stamped_by_the_kernel_as_they_come_in(wire):
+    """Once, for all who watch; that another program on the machine asks for it too is chance."""
+    with wire:
+        source = open_interface(wire.far)
+
+    asked = source._socket._socket.getsockopt(socket.SOL_SOCKET, ring_layout.SO_TIMESTAMPNS)
+    source.close()
+
+    assert asked == 1
+
+
 def test_a_ring_that_would_take_the_memory_of_others_is_refused(wire, monkeypatch):
     """The kernel is not even asked: it would kill other programs for it."""
     monkeypatch.setattr(packet_socket, "_available_bytes", lambda: 64 << 20)
@@ -410,6 +437,16 @@ def test_a_source_that_has_stopped_lets_nothing_in_any_more(wire):
     counts = tap.stop()
 
     assert counts.kernel.packets == counts.packets == len(MIXED)
+
+
+def test_a_source_that_stops_waits_for_the_last_block(wire):
+    """However long it is until the kernel hands that one over."""
+    tap = Tap(wire, config=CaptureConfig(ring_timeout_ms=400))
+    wire.send(*MIXED)
+
+    counts = tap.stop()
+
+    assert counts.packets == len(MIXED)
 
 
 def test_a_source_that_is_closed_lets_go_of_its_interface(wire):

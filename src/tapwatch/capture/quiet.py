@@ -48,7 +48,6 @@ class QuietClock:
 
     def frames(self, clock_ns: int, steady_ns: int) -> None:
         """Frames were handed over; `clock_ns` is the running maximum of their times."""
-        self._before = None
         self._frame_ns, self._frame_steady_ns = clock_ns, steady_ns
         self.until_ns = max(self.until_ns, clock_ns)
 
