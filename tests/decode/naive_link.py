@@ -371,7 +371,14 @@ def pktap(row: Row, frame: bytes) -> Step:
     if length < 12:
         raise Stop("PKTAP_BAD_LENGTH")
     take(frame, length, "PKTAP_TRUNCATED")
-    return Frame(little(header[8:12])), frame[length:]
+    return frame_named(little(header[8:12])), frame[length:]
+
+
+def frame_named(link_type: int) -> "Frame":
+    """No link type has more than 16 bits."""
+    if link_type > 0xFFFF:
+        raise Stop("LINK_TYPE_UNSUPPORTED")
+    return Frame(link_type)
 
 
 def fddi(row: Row, frame: bytes) -> Step:
@@ -441,7 +448,7 @@ def ppi(row: Row, frame: bytes) -> Step:
     if version or length < 8:
         raise Stop("PPI_BAD_HEADER")
     take(frame, length, "PPI_TRUNCATED")
-    return Frame(link_type), frame[length:]
+    return frame_named(link_type), frame[length:]
 
 
 def wlan(row: Row, frame: bytes, *, is_padded: bool = False) -> Step:

@@ -84,6 +84,11 @@ LINK = {
     "pktap_length_eleven": _of("PKTAP_BAD_LENGTH", _pktap(11), 258),
     "pktap_length_ffffffff": _of("PKTAP_TRUNCATED", _pktap(0xFFFFFFFF), 258),
     "pktap_link_type_ffffffff": _of("LINK_TYPE_UNSUPPORTED", _pktap(108, 0xFFFFFFFF), 258),
+    "pktap_sixteenth_link_type_unknown": _of(
+        "LINK_TYPE_UNSUPPORTED",
+        15 * struct.pack("<III", 12, 1, 258) + struct.pack("<III", 12, 1, 0x40_0102),
+        258,
+    ),
     "pktap_in_pktap_to_the_end": _of("LINK_TOO_DEEP", 100 * struct.pack("<III", 12, 1, 258), 258),
     "fddi_good": _of("OK", b"\x50" + MACS + LLC_SNAP + b"\x08\x00" + IP_IN, 10),
     "fddi_cut": _of("FDDI_TRUNCATED", b"\x50" + MACS[:11], 10),
