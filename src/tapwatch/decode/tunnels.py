@@ -86,7 +86,6 @@ def _find_behind_udp(
     # Behind a datagram that is shorter than its packet lies nothing that belongs to it.
     if row["udp_bytes"] != 0:
         end = min(end, lo - at.UDP_BYTES + int(row["udp_bytes"]))
-        hi = min(hi, end)
     outcome, carried, number = NO_TUNNEL, 0, NO_NUMBER
     if kind == _VXLAN:
         outcome, carried, lo, number = _read_vxlan(data, lo, hi, end)
@@ -118,7 +117,7 @@ def _kind_of_port(port: int) -> int:
 
 @helper
 def _room(lo: int, hi: int, end: int, n_bytes: int) -> int:
-    """FOUND where `n_bytes` were captured, and why not where they were not."""
+    """FOUND where `n_bytes` are inside and were captured, and why not where they are not."""
     if end - lo < n_bytes:
         return _MALFORMED
     return FOUND if hi - lo >= n_bytes else _TRUNCATED
@@ -246,7 +245,6 @@ def _read_gtp_u(data: NDArray[np.uint8], lo: int, hi: int, end: int) -> tuple[in
     if length > end - lo - tunnel.GTP_BYTES:
         return _MALFORMED, 0, lo, end
     end = lo + tunnel.GTP_BYTES + length
-    hi = min(hi, end)
     here = lo + tunnel.GTP_BYTES
     if flags & tunnel.GTP_OPTIONAL:
         # Bounds: four bytes more, the type of the first extension header is the last of them.
@@ -349,7 +347,6 @@ def _read_l2tp(data: NDArray[np.uint8], lo: int, hi: int, end: int) -> tuple[int
         if length > end - lo:
             return _MALFORMED, 0, lo, end
         end = lo + length
-        hi = min(hi, end)
         n_bytes += 2
     if flags & tunnel.L2TP_SEQUENCE:
         n_bytes += 4
