@@ -1,5 +1,6 @@
 """The loop: a child runs case after case; whatever kills it, the case that did so is known."""
 
+import faulthandler
 import mmap
 import os
 import pickle
@@ -171,9 +172,7 @@ class Runner:
 
 def _child(what: str, seed: str, number: int, cpu_s: float, shared: mmap.mmap, here: int) -> None:
     """Run cases until the time is up; never returns."""
-    warnings.simplefilter("error")
-    warnings.filterwarnings("ignore", category=ResourceWarning)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _prepare()
     seen: Counter[str] = Counter()
     executions, slowest_s, peak_mb = 0, 0.0, 0.0
     while True:
@@ -195,6 +194,14 @@ def _child(what: str, seed: str, number: int, cpu_s: float, shared: mmap.mmap, h
         number += 1
 
 
+def _prepare() -> None:
+    """What a child does before its first case: a crash is expected, and said by its parent."""
+    faulthandler.disable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", category=ResourceWarning)
+
+
 def _write_all(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
@@ -206,8 +213,7 @@ def kind_in_a_child(case: Case) -> str:
     pid = os.fork()
     if pid == 0:
         signal.alarm(int(HANG_SECONDS))
-        warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", category=ResourceWarning)
+        _prepare()
         kind, _, _, _ = run_case(case, Counter())
         os.write(here, kind.encode())
         os._exit(0)

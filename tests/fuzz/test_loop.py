@@ -69,15 +69,15 @@ def _broken(case: Case, seen: Counter[str]) -> None:
 
 @pytest.fixture
 def broken(monkeypatch):
-    """The target above, whose case `n` is twenty letters around one that hurts or not."""
+    """The target above; of its cases the first twelve have one letter that hurts, or not."""
 
     def make(random, seed):
         number = int(seed.rsplit("/", 1)[1])
-        letter = b"aCbHcPdEeMfS"[number % 12 : number % 12 + 1]
+        letter = b"aCbHcPdEeMfS"[number : number + 1]
         return Case("broken", (b"x" * 9 + letter + b"y" * 10, b"more"), ({}, {}), {}, seed)
 
     monkeypatch.setitem(loop.TARGETS, "broken", SimpleNamespace(make=make, run=_broken))
-    monkeypatch.setattr(loop, "HANG_SECONDS", 1.5)
+    monkeypatch.setattr(loop, "HANG_SECONDS", 10.0)
     monkeypatch.setattr(loop, "SECONDS_A_CASE", 1.0)
 
 
@@ -87,7 +87,7 @@ def test_crashes_hangs_promises_exceptions_and_greed_are_found(broken):
     found = {}
 
     runner = loop.Runner("broken", "s", lambda kind, case, _: found.setdefault(kind, case))
-    runner.run(3.5)
+    runner.run(4.0)
 
     letters = {kind: case.parts[0][9:10] for kind, case in found.items()}
     assert letters == {
