@@ -44,8 +44,8 @@ def start(wire):
 class Run:
     """A `tapwatch run` on the far end that is watching already."""
 
-    def __init__(self, wire, *arguments, bundles=BUNDLES) -> None:
-        command = (*TAPWATCH, "run", "-i", wire.far, *with_bundles(bundles), *arguments)
+    def __init__(self, wire, *arguments, bundles=BUNDLES, before=()) -> None:
+        command = (*before, *TAPWATCH, "run", "-i", wire.far, *with_bundles(bundles), *arguments)
         self.wire, self.told = wire, []
         self.process = wire.start(*command)
 
