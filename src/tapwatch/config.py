@@ -28,7 +28,7 @@ class CaptureConfig(Section):
     ring_block_bytes: Annotated[int, Field(ge=65_536, le=1 << 24, multiple_of=65_536)] = 1 << 20
     """Size of a block; a frame that is longer is cut to it. 64 of 1 MiB hold 2 s at 250 Mbit/s."""
     ring_timeout_ms: Annotated[int, Field(ge=1, le=1000)] = 10
-    """A block that is not full is handed over after this long: what a packet waits on a slow wire."""
+    """A block that is not full is handed over after this long; so a packet may wait for it."""
 
 
 class DecodeConfig(Section):
