@@ -36,8 +36,10 @@ with atheris.instrument_imports(include=["tapwatch", "tomllib", "csv", "json", "
     from tapwatch.training.datasets import read_rows
     from tests.fuzz import decoding, readers
 
+from tapwatch.alerts import eve
 from tapwatch.config import Config
-from tests.fuzz import filters, mutate, seeds
+from tests.alerts.made import alert
+from tests.fuzz import documents, filters, mutate, seeds
 from tests.fuzz.cases import Case
 from tests.shared_data import ROOT
 
@@ -168,18 +170,28 @@ TARGETS = {
         lambda raw: load_config(_file(raw)),
         (ConfigError,),
         lambda: [b"[flows]\nidle_timeout_s = 1.5\n", b"[decode]\ntunnel_depth = 8\n"],
+        documents.spoil_toml,
     ),
-    "manifest": Target(_manifest, (ArtifactError,), _documents("samples/bundles/*/bundle.json")),
+    "manifest": Target(
+        _manifest,
+        (ArtifactError,),
+        _documents("samples/bundles/*/bundle.json"),
+        documents.spoil_json,
+    ),
     "arrays": Target(
         _arrays, (ArtifactError,), lambda: [(_BUNDLE / "model.safetensors").read_bytes()]
     ),
     "truth": Target(
-        lambda raw: read_truth(_file(raw)), (CaptureError,), _documents("samples/*truth*.csv")
+        lambda raw: read_truth(_file(raw)),
+        (CaptureError,),
+        _documents("samples/*truth*.csv"),
+        documents.spoil_csv,
     ),
     "alerts": Target(
         lambda raw: read_alerts(_file(raw)),
         (CaptureError,),
-        lambda: [b'{"timestamp":"2026-01-02T03:04:05.678901+0000","event_type":"alert"}\n'],
+        lambda: [eve.line(alert(vlan=vlan)).encode() for vlan in (-1, 7)],
+        documents.spoil_json,
     ),
     "table": Target(_table, (CaptureError, ArtifactError), _table_seeds),
     "filter": Target(_filter, (ConfigError,), lambda: [t.encode() for t in filters.TEXTS]),

@@ -142,11 +142,12 @@ def _parsed(where: str, line: str) -> list[Sighting]:
         if document["event_type"] != "alert" or "tapwatch" not in document:
             return []
         return [_sighting(document)]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    # Python reads "Infinity" as a number, of which there is no integer: OverflowError.
+    except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise TruthError(
             f"{where}: want an alert as tapwatch writes it, one JSON object a line "
-            f"({type(error).__name__}: {error})"
-        ) from error
+            f"({type(e).__name__}: {e})"
+        ) from e
 
 
 def _sighting(document: dict[str, Any]) -> Sighting:
