@@ -1,6 +1,7 @@
 """Filters for the readers' target, and libpcap's own interpreter as their twin."""
 
 import ctypes
+import ctypes.util
 from functools import cache
 
 from tapwatch.capture.bpf import INSTRUCTION, compile_for_link_type
@@ -53,8 +54,17 @@ def is_filter(text: str, link_type: int) -> bool:
 
 
 @cache
-def _libpcap() -> ctypes.CDLL:
-    return ctypes.CDLL("libpcap.so.0.8")
+def _libpcap() -> ctypes.CDLL | None:
+    name = ctypes.util.find_library("pcap") or "libpcap.so.0.8"
+    try:
+        return ctypes.CDLL(name)
+    except OSError:
+        return None
+
+
+def can_filter() -> bool:
+    """Whether there is a libpcap to ask."""
+    return _libpcap() is not None
 
 
 def matches(text: str, link_type: int, frame: bytes, wire_bytes: int) -> bool:
@@ -64,7 +74,9 @@ def matches(text: str, link_type: int, frame: bytes, wire_bytes: int) -> bool:
         return False
     program = _Program(len(instructions) // INSTRUCTION.itemsize, instructions)
     header = _Header(0, 0, len(frame), wire_bytes)
-    found = _libpcap().pcap_offline_filter(
+    library = _libpcap()
+    assert library is not None
+    found = library.pcap_offline_filter(
         ctypes.byref(program), ctypes.byref(header), ctypes.c_char_p(frame)
     )
     return bool(found)

@@ -1,5 +1,6 @@
 """The loop: a child runs case after case; whatever kills it, the case that did so is known."""
 
+import contextlib
 import faulthandler
 import mmap
 import os
@@ -59,15 +60,29 @@ def kind_of(error: BaseException) -> str:
 
 
 def _peak_mb() -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    """Peak of the resident set since it was last forgotten; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
+
+
+def _forget_peak() -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _fork() -> int:
+    """Fork; whoever tests this may have threads, but no child waits for any of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def run_case(case: Case, seen: Counter[str]) -> tuple[str, str, float, float]:
     """Run one case here; kind and text of what was found ("" for nothing), seconds, megabytes."""
-    Path("/proc/self/clear_refs").write_text("5")
+    _forget_peak()
     before_mb, start_s = _peak_mb(), time.process_time()
     kind = text = ""
     try:
@@ -117,7 +132,7 @@ class Runner:
     def _one_child(self, cpu_s: float) -> None:
         there, here = os.pipe()
         self._shared[: _HEADER.size] = _HEADER.pack(-1, 0)
-        pid = os.fork()
+        pid = _fork()
         if pid == 0:
             os.close(there)
             _child(self.what, self.seed, self._next, cpu_s, self._shared, here)
@@ -210,7 +225,7 @@ def _write_all(fd: int, data: bytes) -> None:
 def kind_in_a_child(case: Case) -> str:
     """What a case finds, run in a process of its own; "" for nothing."""
     there, here = os.pipe()
-    pid = os.fork()
+    pid = _fork()
     if pid == 0:
         signal.alarm(int(HANG_SECONDS))
         _prepare()
