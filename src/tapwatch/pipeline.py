@@ -216,6 +216,8 @@ class House:
             is_packet = score.view in _PACKET_VIEWS
             for k, (at_ns, position) in enumerate(zip(order_ns, positions.tolist(), strict=True)):
                 flagged.append((at_ns, is_packet, position, bundle, k))
+        if not flagged:
+            return []
         interfaces = self.source.interfaces
         found = (
             self.policy.judge(scores[bundle], k, describe, interfaces)

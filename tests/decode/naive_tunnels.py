@@ -131,7 +131,9 @@ def gre(header: bytes, cursor: Cursor) -> tuple[str, int, int | None]:
     if carried < 1536:
         raise Closed("UNSUPPORTED")
     where = 8 if checksum else 4
-    return "GRE", carried, number(header[where : where + 4]) if key else None
+    is_nvgre = carried == ETHERNET and not checksum and not sequence
+    key_bytes = 3 if is_nvgre else 4
+    return "GRE", carried, number(header[where : where + key_bytes]) if key else None
 
 
 def vxlan(cursor: Cursor) -> tuple[int, int | None]:

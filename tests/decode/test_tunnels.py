@@ -406,6 +406,21 @@ def test_a_gre_key_is_found_behind_a_checksum():
     assert opened(plain)["tunnel_id"] == opened(behind)["tunnel_id"]
 
 
+def test_the_last_byte_of_an_nvgre_key_tells_no_network():
+    """It is a hash that each sender makes; with a checksum or sequence it is no NVGRE."""
+    macs = inner_ethernet(0x0800, INNER)
+
+    def tunnel(flags: int, key: str) -> int:
+        between = {0x2000: b"", 0xA000: bytes(4), 0x3000: b""}[flags]
+        behind = bytes(4) if flags == 0x3000 else b""
+        frame = over_gre(gre(flags, 0x6558, macs, between + bytes.fromhex(key) + behind))
+        return opened(frame)["tunnel_id"]
+
+    assert tunnel(0x2000, "00123401") == tunnel(0x2000, "001234fe") != tunnel(0x2000, "00123501")
+    assert tunnel(0xA000, "00123401") != tunnel(0xA000, "001234fe")
+    assert tunnel(0x3000, "00123401") != tunnel(0x3000, "001234fe")
+
+
 def flows_of(frames: list[Frame], depth: int) -> list[tuple[int, int, int]]:
     """(tunnel, forward packets, backward packets) of each flow, sorted."""
     table = FlowTable(FlowConfig())

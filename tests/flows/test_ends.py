@@ -331,6 +331,41 @@ def test_ipv4_fragments_are_one_datagram_only_within_a_protocol():
     assert links["proto"].tolist() == [UDP, 60]
 
 
+def test_fragments_are_of_their_own_tunnel():
+    """Two tunnels with the same inner addresses and identification: two datagrams, two flows."""
+    first = {"is_fragment": 1, "ip_id": 77, "proto": UDP}
+    later = first | {
+        "frag_offset_bytes": 1480, "src_port": 0, "dst_port": 0, "transport_header_bytes": 0,
+    }  # fmt: skip
+    rows = table_of(
+        [
+            packet(0, **first, tunnel_id=5, src_port=111),
+            packet(1, **first, tunnel_id=6, src_port=222),
+            packet(2, **later, tunnel_id=5),
+            packet(3, **later, tunnel_id=6),
+            packet(4, **later, tunnel_id=7),
+        ]
+    )
+
+    ended, links, counts = craft.file_all(rows)
+
+    assert (len(ended), counts["fragments_unmatched"]) == (3, 1)
+    assert links["src_port"].tolist() == [111, 222, 111, 222, 0]
+
+
+def test_later_fragments_of_a_one_way_message_stay_with_it():
+    """An ICMP type without a counter-type: its later fragments are of the same one-way flow."""
+    first = {"is_fragment": 1, "ip_id": 77, "proto": ICMP, "icmp_type": 3, "icmp_code": 4}
+    later = first | {
+        "frag_offset_bytes": 1480, "icmp_type": 0, "icmp_code": 0, "transport_header_bytes": 0,
+    }  # fmt: skip
+
+    [row] = filed(packet(0, **first), packet(1, **later))
+
+    assert row["packets"].tolist() == [2, 0]
+    assert (row["src_port"], row["dst_port"]) == (3, 4)
+
+
 def test_forgotten_datagrams_are_counted():
     """More first fragments than are remembered: some are forgotten before their time."""
     config = FlowConfig(fragment_capacity=64)

@@ -127,7 +127,7 @@ def _room(lo: int, hi: int, end: int, n_bytes: int) -> int:
 def _read_gre(
     data: NDArray[np.uint8], lo: int, hi: int, end: int, header: int
 ) -> tuple[int, int, int, int, int, int]:
-    """RFC 2784 and 2890, version 1 of RFC 2637; returns as `find_tunnel`.
+    """RFC 2784, 2890 and 7637, version 1 of RFC 2637; returns as `find_tunnel`.
 
     The header begins at `header` and ends at `lo`; the transport room has read its length by its
     flags, and found all of it captured: what the flags announce is there.
@@ -152,6 +152,9 @@ def _read_gre(
         if flags & at.GRE_CHECKSUM:
             key += at.GRE_FIELD_BYTES
         number = be32(data, key)
+        # NVGRE (RFC 7637 section 3.2): the low byte is a hash of the inner flow, by its sender.
+        if carried == tunnel.TYPE_ETHERNET and not flags & (at.GRE_CHECKSUM | at.GRE_SEQUENCE):
+            number >>= 8
     return outcome, _GRE, carried, lo, end, number
 
 
