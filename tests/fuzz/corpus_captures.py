@@ -153,6 +153,18 @@ def _pcapng() -> dict[str, tuple[bytes, int, str]]:
         "pcapng_option_length_zero": (_packet(_option(2, 0) * 3), 2, "ok"),
         "pcapng_option_length_one_beyond": (_packet(_option(2, 5, bytes(4))), 2, "ok"),
         "pcapng_option_header_at_the_end": (_packet(_option(2, 4)), 2, "ok"),
+        "pcapng_option_header_at_the_end_of_the_file": (
+            _packet(_option(2, 4))[: -len(_LAST)],
+            1,
+            "ok",
+        ),
+        "pcapng_drop_count_beyond_the_file": (_packet(_option(4, 8))[: -len(_LAST)], 1, "ok"),
+        "pcapng_drop_count_half": (_packet(_option(4, 8, bytes(4)))[: -len(_LAST)], 1, "ok"),
+        "pcapng_statistics_drops_beyond_the_file": (
+            _HEAD + _PACKET + makers.block("<", 5, bytes(12) + _option(5, 8)),
+            1,
+            "ok",
+        ),
         "pcapng_if_name_length_ffff": (_interface(_option(2, 0xFFFF, b"eth0")), 1, "ok"),
         "pcapng_if_tsresol_length_zero": (_interface(_option(9, 0)), 1, "ok"),
         "pcapng_if_tsresol_7f": (_interface(_option(9, 1, b"\x7f\0\0\0")), 1, "ok"),

@@ -166,6 +166,9 @@ def set_length(random: Random, raw: bytes) -> bytes:
 def set_option(random: Random, raw: bytes) -> bytes:
     """Code and length of an option anywhere, aligned as options are."""
     at = 4 * random.randrange(max(1, len(raw) // 4))
+    if random.random() < 0.4:
+        # The last one of a block, with nothing behind it but the block's length.
+        at = max(0, random.choice(borders(raw)) - random.choice((8, 8, 12, 16)))
     order = order_of(raw)
     code = random.choice((0, 1, 2, 4, 5, 9, 11, 14, 0x0BAC, 0xFFFF))
     size = random.choice((0, 1, 2, 4, 8, 9, 0xFFFC, 0xFFFF))
