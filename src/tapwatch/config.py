@@ -23,12 +23,16 @@ class CaptureConfig(Section):
 
     batch_frames: Annotated[int, Field(ge=1, le=1 << 20)] = 8192
     """Frames handed on at once; about 8,192 stay in the processor's cache."""
-    ring_blocks: Annotated[int, Field(ge=2, le=4096)] = 64
-    """Blocks of a live tap's ring, which the kernel fills while the program is busy elsewhere."""
-    ring_block_bytes: Annotated[int, Field(ge=65_536, le=1 << 24, multiple_of=65_536)] = 1 << 20
-    """Size of a block; a frame that is longer is cut to it. 64 of 1 MiB hold 2 s at 250 Mbit/s."""
+    ring_blocks: Annotated[int, Field(ge=2, le=4096)] = 512
+    """Blocks of a live tap's ring, which the kernel fills while the program is busy elsewhere. The
+    ring holds the smaller of ring_blocks * ring_timeout_ms, however little comes (512 * 10 ms =
+    5.1 s), and ring_blocks * ring_block_bytes / rate (64 MiB hold 2 s at 250 Mbit/s)."""
+    ring_block_bytes: Annotated[int, Field(ge=65_536, le=1 << 24, multiple_of=65_536)] = 131_072
+    """Size of a block, headers included; a frame that is longer is cut to it. 128 KiB hold a
+    segment of 64 KiB, which offloads put together, whole."""
     ring_timeout_ms: Annotated[int, Field(ge=1, le=1000)] = 10
-    """A block that is not full is handed over after this long; so a packet may wait for it."""
+    """A block that is not full is handed over after this long: a packet may wait for it, and on a
+    quiet wire each block of the ring holds no more than this."""
 
 
 class DecodeConfig(Section):

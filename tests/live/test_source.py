@@ -218,6 +218,35 @@ def test_what_the_ring_cannot_hold_is_counted(wire):
     assert tap.metric("capture_ring_freezes_total") >= 1
 
 
+def test_the_default_ring_holds_a_pause_of_three_seconds_however_little_comes(wire):
+    """A block goes over after its timeout, nearly empty: the number of blocks is what counts."""
+    tap = Tap(wire)
+
+    end_s, n_sent = time.monotonic() + 3, 0
+    while time.monotonic() < end_s:
+        wire.send(query(1))
+        n_sent += 1
+        time.sleep(0.002)
+    counts = tap.stop()
+
+    assert n_sent > 300
+    assert (counts.packets, counts.dropped) == (n_sent, 0)
+
+
+def test_a_segment_of_64_kib_fits_a_block_of_the_default_ring(wire):
+    """As segmentation offload puts them together: not a byte is cut."""
+    for end in (wire.near, wire.far):
+        wire.ip("link", "set", end, "mtu", "65535")
+    tap = Tap(wire)
+
+    wire.send(MACS + b"\x88\xb5" + bytes(65_520))
+    tap.read_until(1)
+    counts = tap.stop()
+
+    assert [len(data) for _, data, _ in tap.seen] == [65_534]
+    assert counts.truncated_packets == 0
+
+
 def test_a_frame_longer_than_a_block_is_cut(wire):
     """Captured less than the wire had, and counted as such; tcpdump's ring is larger."""
     for end in (wire.near, wire.far):
@@ -420,7 +449,7 @@ def test_frames_are_stamped_by_the_kernel_as_they_come_in(wire):
 def test_a_ring_that_would_take_the_memory_of_others_is_refused(wire, monkeypatch):
     """The kernel is not even asked: it would kill other programs for it."""
     monkeypatch.setattr(packet_socket, "_available_bytes", lambda: 64 << 20)
-    why = r"capture\.ring_blocks = 64 .* is 64 MiB: want at most 32 MiB"
+    why = r"capture\.ring_blocks = 512 .* is 64 MiB: want at most 32 MiB"
 
     with wire, pytest.raises(CaptureError, match=why):
         open_interface(wire.far)
