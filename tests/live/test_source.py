@@ -1,6 +1,8 @@
 """The live source, in this process: what comes in is what tcpdump beside it records."""
 
+import json
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -325,6 +327,29 @@ def test_an_interface_that_is_down_at_first_is_waited_for(wire):
     assert before == ["far is down; waiting for it"]
 
 
+@pytest.mark.parametrize("filter_text", [None, "udp"])
+def test_an_interface_that_is_switched_off_is_refused(wire, filter_text):
+    """With a filter and without; what it takes is said. A missing carrier is waited for."""
+    wire.ip("link", "set", wire.far, "down")
+    why = r"far: the interface is down: want one that is up \(`ip link set dev far up`\)"
+
+    with wire, pytest.raises(CaptureError, match=why):
+        open_interface(wire.far, filter_text=filter_text)
+
+
+@pytest.mark.parametrize("filter_text", [None, "udp"])
+def test_an_interface_without_a_carrier_is_waited_for(wire, filter_text):
+    """With a filter as without one."""
+    wire.ip("link", "set", wire.near, "down")
+    tap = Tap(wire, filter_text=filter_text)
+
+    wire.ip("link", "set", wire.near, "up")
+    until(lambda: (tap.read(), tap.metric("capture_interface_up"))[1] == 1)
+    wire.send(query(1))
+    tap.read_until(1)
+    tap.stop()
+
+
 def test_an_interface_that_is_deleted_ends_the_source(wire):
     """What had come in is handed over, and the reason is there."""
     tap = Tap(wire)
@@ -350,6 +375,32 @@ def test_a_renamed_interface_is_the_same_one(wire):
 
     assert tap.said == []
     assert tap.source.failure is None
+
+
+NOT_UTF8 = "tap\udcff"  # as Python has the bytes tap, 0xFF
+
+
+def test_a_name_that_is_no_utf8_is_refused(wire):
+    """The kernel takes any bytes, but alerts and metrics are text."""
+    wire.ip("link", "set", wire.far, "name", NOT_UTF8)
+
+    with wire, pytest.raises(CaptureError, match="want a name in UTF-8"):
+        open_interface(NOT_UTF8)
+
+
+def test_a_renamed_interface_is_the_same_one_whatever_its_name(wire):
+    """Bytes that are no UTF-8: it is found up, and let go of."""
+    tap = Tap(wire)
+    wire.ip("link", "set", wire.far, "name", NOT_UTF8)
+    tap.read_for(0.7)
+
+    wire.send(query(1))
+    tap.read_until(1)
+    counts = tap.stop()
+
+    assert (tap.said, tap.source.failure) == ([], None)
+    assert counts.packets == 1
+    assert _protocols(wire) == []
 
 
 def test_time_moves_on_while_nothing_comes(wire):
@@ -444,6 +495,52 @@ def test_frames_are_stamped_by_the_kernel_as_they_come_in(wire):
     source.close()
 
     assert asked == 1
+
+
+def test_a_filter_is_locked(wire):
+    """Nothing can take it off again, whatever happens in the process."""
+    with wire:
+        source = open_interface(wire.far, filter_text="udp")
+
+    asked = source._socket._socket.getsockopt(socket.SOL_SOCKET, ring_layout.SO_LOCK_FILTER)
+    source.close()
+
+    assert asked == 1
+
+
+def promiscuity(wire) -> int:
+    """How many want the far end promiscuous."""
+    command = [*wire.inside, "ip", "-j", "-d", "link", "show", wire.far]
+    shown = subprocess.run(command, check=True, capture_output=True).stdout
+    return json.loads(shown)[0]["promiscuity"]
+
+
+@pytest.mark.parametrize("promiscuous", [False, True])
+def test_the_interface_is_promiscuous_only_where_that_is_wanted(wire, promiscuous):
+    """And as it was before, once the source is closed."""
+    with wire:
+        source = open_interface(wire.far)
+        source.start(promiscuous=promiscuous)
+    meanwhile = promiscuity(wire)
+    source.close()
+
+    assert meanwhile == int(promiscuous)
+
+
+def test_a_block_is_handed_over_after_the_timeout_that_is_configured(wire):
+    """Packets that come for a second and more come out in a few blocks, not in a hundred."""
+    tap = Tap(wire, config=CaptureConfig(ring_timeout_ms=400))
+
+    n_batches, end_s = 0, time.monotonic() + 1.2
+    while time.monotonic() < end_s:
+        wire.send(query(1))
+        batch = tap.source.read()
+        n_batches += len(batch) > 0
+        tap.source._ring.release()
+        time.sleep(0.005)
+    tap.source.close()
+
+    assert 1 <= n_batches <= 5
 
 
 def test_a_ring_that_would_take_the_memory_of_others_is_refused(wire, monkeypatch):

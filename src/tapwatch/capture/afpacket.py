@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.capture.delivery import Delivery, InterfaceTable, read_only
-from tapwatch.capture.quiet import QuietClock
+from tapwatch.capture.quiet import ClockWatch, QuietClock
 from tapwatch.capture.ring import Ring, load_kernel
 from tapwatch.capture.source import CaptureCounts, KernelLedger, never, tallies_of
 from tapwatch.config import CaptureConfig
@@ -84,6 +84,7 @@ class AfPacketSource:
         self._delivery = Delivery(self._interfaces, self.counts)
         self._frames = np.zeros(config.batch_frames, FRAME)
         self._clock = QuietClock(config.ring_timeout_ms * 1_000_000)
+        self._clock_watch = ClockWatch(lambda text: said(f"{interface}: {text}"))
         self._max_wait_s = max_wait_ms / 1000
         self._flushed_s = time.monotonic()
         self._owes_flush = False
@@ -94,7 +95,6 @@ class AfPacketSource:
         self._is_up = False
         self._link_look_s = float("-inf")
         self._lag_s = 0.0
-        self._fill_ratio = 0.0
         self._drain_until_s: float | None = None
         self._is_ended = False
 
@@ -141,7 +141,6 @@ class AfPacketSource:
             self._wait()
             n = self._ring.fill(self._frames)
         self._ask_kernel()
-        self._fill_ratio = self._ring.fill_ratio
         if n:
             return self._hand_over(self._frames[:n])
         if self._drain_until_s is not None:
@@ -194,13 +193,17 @@ class AfPacketSource:
     def _hand_over(self, frames: NDArray[Any]) -> FrameBatch:
         self._behind += int(np.count_nonzero(frames["ts_ns"] < self._clock.until_ns))
         batch = self._delivery.batch(self._ring.data, frames)
-        self._lag_s = max(0.0, (time.time_ns() - int(frames["ts_ns"][-1])) / 1e9)
+        last_ns = int(frames["ts_ns"][-1])
+        self._clock_watch.look(last_ns, batch.until_ns)
+        self._lag_s = max(0.0, (time.time_ns() - last_ns) / 1e9)
         self._clock.frames(batch.until_ns, time.monotonic_ns())
         flush = time.monotonic() - self._flushed_s >= self._max_wait_s
         return self._batch(self._ring.data, frames, flush)
 
     def _say_quiet(self) -> FrameBatch:
-        self._clock.quiet(time.time_ns(), time.monotonic_ns())
+        wall_ns = time.time_ns()
+        self._clock.quiet(wall_ns, time.monotonic_ns())
+        self._clock_watch.look(wall_ns, self._clock.until_ns)
         self._lag_s = 0.0
         return self._nothing()
 
@@ -258,6 +261,11 @@ class AfPacketSource:
                 "Age of the latest frame when it was handed over; 0 on a quiet wire.",
                 self._lag_s,
             ),
+            (
+                "capture_clock_behind_seconds",
+                "How far the machine's clock is behind packet time, after it was set back.",
+                self._clock_watch.behind_s,
+            ),
         )
         return [
             *(
@@ -269,7 +277,7 @@ class AfPacketSource:
                 "gauge",
                 "Share of the ring's blocks that wait to be read.",
                 (),
-                {(): self._fill_ratio},
+                {(): self._ring.fill_ratio},
             ),
         ]
 
@@ -294,6 +302,11 @@ class AfPacketSource:
                 "capture_behind_packets_total",
                 "Frames older than the time up to which the wire had been declared quiet.",
                 self._behind,
+            ),
+            (
+                "capture_clock_set_back_total",
+                "Times that the machine's clock was set back by more than a second.",
+                self._clock_watch.n_set_back,
             ),
         )
         return [
@@ -348,6 +361,7 @@ def open_interface(
     settings = config or CaptureConfig()
     packets = PacketSocket(interface)
     try:
+        packets.check_up()
         program = compile_for_interface(filter_text, interface) if filter_text else None
         packets.set_up(settings, program)
     except BaseException:

@@ -8,6 +8,7 @@ import ctypes
 import errno
 import fcntl
 import mmap
+import os
 import select
 import socket
 import struct
@@ -22,9 +23,9 @@ from tapwatch.capture.bpf import Program
 from tapwatch.config import CaptureConfig
 from tapwatch.errors import CaptureError
 
-_NAME_BYTES: Final = 16  # IFNAMSIZ
 _NAMES_SHOWN: Final = 20
 _SLOT_BYTES: Final = 2048  # tp_frame_size; version 3 only checks that it divides the block
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _PERMISSION: Final = (
     "want the capability CAP_NET_RAW: run as root, let systemd give it "
     "(AmbientCapabilities=CAP_NET_RAW), or start it with `setpriv --ambient-caps +net_raw "
@@ -64,6 +65,7 @@ class PacketSocket:
 
     def __init__(self, interface: str) -> None:
         self._interface = interface
+        self._index = _index(interface)
         self._socket = _open(interface)
         self.memory: NDArray[np.uint8] = np.zeros(0, np.uint8)
         try:
@@ -75,18 +77,41 @@ class PacketSocket:
         self._poll.register(self._socket, select.POLLIN | select.POLLERR)
 
     def _ask_hardware(self) -> Hardware:
-        request = struct.pack("16sH14x", self._interface.encode(), 0)
         try:
-            answer = fcntl.ioctl(self._socket, at.SIOCGIFHWADDR, request)
+            kind = self._ask_device(at.SIOCGIFHWADDR, self._interface)
         except OSError as error:
             raise CaptureError(f"{self._interface}: {error.strerror}") from error
-        kind = struct.unpack_from("16xH", answer)[0]
         if kind not in at.LINK_TYPES:
             raise CaptureError(
                 f"{self._interface}: its hardware type is {kind}: want Ethernet (1), loopback "
                 "(772) or raw IP (65534, 519); others give frames that are not decoded here"
             )
         return Hardware(at.LINK_TYPES[kind], kind == at.ARPHRD_LOOPBACK)
+
+    def _ask_device(self, question: int, name: str | bytes) -> int:
+        """The 16 bits behind the name in the answer; a name is bytes, whatever they mean."""
+        request = struct.pack("16sH14x", os.fsencode(name), 0)
+        answer: int = struct.unpack_from("16xH", fcntl.ioctl(self._socket, question, request))[0]
+        return answer
+
+    def check_up(self) -> None:
+        """Refuse an interface that is switched off; one without a carrier is waited for later.
+
+        Raises
+        ------
+        CaptureError
+            It is down, or gone. libpcap could compile no filter for it; so neither is it taken
+            without one.
+        """
+        try:
+            flags = self._ask_device(at.SIOCGIFFLAGS, self._interface)
+        except OSError as error:
+            raise CaptureError(f"{self._interface}: {error.strerror}") from error
+        if not flags & at.IFF_UP:
+            raise CaptureError(
+                f"{self._interface}: the interface is down: want one that is up "
+                f"(`ip link set dev {self._interface} up`)"
+            )
 
     def set_up(self, config: CaptureConfig, program: Program | None) -> None:
         """Install the filter, and map the ring.
@@ -155,42 +180,40 @@ class PacketSocket:
         """
         try:
             if promiscuous:
-                index = socket.if_nametoindex(self._interface)
-                member = struct.pack("iHH8x", index, at.PACKET_MR_PROMISC, 0)
+                member = struct.pack("iHH8x", self._index, at.PACKET_MR_PROMISC, 0)
                 self._socket.setsockopt(at.SOL_PACKET, at.PACKET_ADD_MEMBERSHIP, member)
-            self._socket.bind((self._interface, at.ETH_P_ALL))
+            self._bind(at.ETH_P_ALL)
         except OSError as error:
             raise CaptureError(f"{self._interface}: {error.strerror}") from error
 
     def unhook(self) -> None:
         """Let nothing in any more; what is in the ring stays. Of no use once the interface left."""
         # Protocol 0 would mean "the one it has".
-        name = self.name
-        if name:
-            try:
-                self._socket.bind((name, at.ETH_P_NOBODY))
-            except OSError as error:
-                if error.errno not in (errno.ENODEV, errno.ENXIO, errno.ENETDOWN):
-                    raise
+        try:
+            self._bind(at.ETH_P_NOBODY)
+        except OSError as error:
+            if error.errno not in (errno.ENODEV, errno.ENXIO, errno.ENETDOWN):
+                raise
 
-    @property
-    def name(self) -> str:
-        """Name of the interface, which may have been renamed; "" where there is none any more."""
-        return str(self._socket.getsockname()[0])
+    def _bind(self, protocol: int) -> None:
+        # Python's own `bind` wants the name, as UTF-8; it may have another one meanwhile.
+        fields = (socket.AF_PACKET, socket.htons(protocol), self._index, 0, 0, 0)
+        address = struct.pack("=HHiHBB8x", *fields)  # struct sockaddr_ll
+        if _LIBC.bind(self._socket.fileno(), address, len(address)) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
 
     def is_up(self) -> bool | None:
         """True where the interface is up and has a carrier; None where it is gone."""
-        name = self.name
-        if not name:
-            return None
         try:
-            answer = fcntl.ioctl(
-                self._socket, at.SIOCGIFFLAGS, struct.pack("16sH14x", name.encode(), 0)
-            )
+            # It may have been renamed, to bytes that are no text; its number stays.
+            request = struct.pack("16xi20x", self._index)
+            name = fcntl.ioctl(self._socket, at.SIOCGIFNAME, request)[:16]
+            flags = self._ask_device(at.SIOCGIFFLAGS, name)
         except OSError:
             return None
         wanted = at.IFF_UP | at.IFF_RUNNING
-        return bool(struct.unpack_from("16xH", answer)[0] & wanted == wanted)
+        return flags & wanted == wanted
 
     def wait(self, seconds: float) -> int:
         """Wait for a block, at most that long; returns the socket's error, 0 without one."""
@@ -227,11 +250,22 @@ def _available_bytes() -> int:
     return 0
 
 
-def _open(interface: str) -> socket.socket:
-    names = [name for _, name in socket.if_nameindex()]
-    if interface not in names:
+def _index(interface: str) -> int:
+    indices = {name: index for index, name in socket.if_nameindex()}
+    names = list(indices)
+    if interface not in indices:
         shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
         raise CaptureError(f"{interface}: no such interface: want one of {shown}")
+    try:
+        interface.encode()
+    except UnicodeEncodeError as error:
+        raise CaptureError(
+            f"{interface!r}: want a name in UTF-8, which alerts and metrics can bear"
+        ) from error
+    return indices[interface]
+
+
+def _open(interface: str) -> socket.socket:
     try:
         # Protocol 0: nothing comes in before `hook`.
         return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)

@@ -12,6 +12,7 @@ frame that comes after it, or a replay of the same frames would give other rows.
 - a running maximum: a clock that is set back holds it up.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,8 @@ from tapwatch.capture import layout
 #: How long a frame may be under way from its time stamp to a block that is ours, beyond the
 #: block's own timeout.
 _MARGIN_NS: Final = 200_000_000
+#: Further back than frames overtake each other, the clock was set.
+_SET_BACK_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -59,3 +62,36 @@ class QuietClock:
         passed_ns = before.steady_ns - self._frame_steady_ns
         safe_ns = min(before.wall_ns - self._behind_ns, self._frame_ns + passed_ns)
         self.until_ns = max(self.until_ns, safe_ns)
+
+
+class ClockWatch:
+    """Says aloud that the machine's clock was set back; see docs/adr/0004.
+
+    Until the clock has caught up with packet time, no timeout passes: no flow ends by silence, and
+    no hold-down.
+
+    Parameters
+    ----------
+    said : callable
+        Told once when the clock is found set back, and once when it has caught up.
+    """
+
+    def __init__(self, said: Callable[[str], None]) -> None:
+        self._said = said
+        self.n_set_back = 0
+        self.behind_s = 0.0  # how long it is until time goes on; 0 as long as it does
+
+    def look(self, now_ns: int, until_ns: int) -> None:
+        """`now_ns` is the time of a frame just taken or of the clock, `until_ns` packet time."""
+        behind_s = max(0, until_ns - now_ns) / 1e9
+        if self.behind_s == 0.0 and behind_s < _SET_BACK_S:
+            return
+        if self.behind_s == 0.0:
+            self.n_set_back += 1
+            self._said(
+                f"the clock was set back by {behind_s:,.0f} s: until it has caught up no timeout "
+                "passes; start tapwatch again to go on at once"
+            )
+        elif behind_s == 0.0:
+            self._said("the clock has caught up with packet time")
+        self.behind_s = behind_s

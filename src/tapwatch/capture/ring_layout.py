@@ -25,6 +25,7 @@ ETH_P_ALL: Final = 3
 ETH_P_NOBODY: Final = 0xFF  # below 1536 a number is a length, and 255 names no pseudo-protocol
 
 # ioctl(2) of an interface
+SIOCGIFNAME: Final = 0x8910
 SIOCGIFFLAGS: Final = 0x8913
 SIOCGIFHWADDR: Final = 0x8927
 IFF_UP: Final = 0x1
