@@ -192,6 +192,25 @@ def test_a_line_cut_before_log_rotation_is_whole_in_the_next_file(tmp_path, monk
     assert (moved.read_text(), path.read_text()) == (LINES[0], LINES[1])
 
 
+@pytest.mark.parametrize("left", [b"", b"something else\n", None])
+def test_a_line_cut_before_the_file_was_emptied_begins_anew(tmp_path, monkeypatch, left):
+    """As logrotate's copytruncate does: no half of a line stands alone in what comes after."""
+    path = tmp_path / "alerts.jsonl"
+    sink = LineSink(path, append=True, tolerant=True)
+    disk = Disk(monkeypatch, len(LINES[0]) + 10)
+    sink.write(ALERTS[:2])
+    assert path.read_text() == LINES[0] + LINES[1][:10]
+    disk.room = 0 if left is None else 10**6
+    path.write_bytes(left or b"")
+
+    sink.flush()
+    sink.close()
+
+    written = "" if left is None else left.decode() + LINES[1]
+    assert path.read_text() == written
+    assert sink.lost == (left is None)
+
+
 def test_the_daemon_loses_the_oldest_and_counts_them(tmp_path, monkeypatch):
     """The queue is bounded; the half-written first line is kept, so that it can be completed."""
     path = tmp_path / "alerts.jsonl"
