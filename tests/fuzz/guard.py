@@ -42,6 +42,7 @@ class Arena:
 
     def place(self, pieces: Sequence[bytes], *, at_end: bool) -> list[int]:
         """Put one piece in each room, at its end or its beginning; returns where each begins."""
+        assert all(len(piece) <= self.room_bytes for piece in pieces), "a piece beyond its room"
         starts = []
         for k, piece in enumerate(pieces):
             start = PAGE + k * self._stride + (self.room_bytes - len(piece)) * at_end

@@ -80,6 +80,7 @@ def _unpack(raw: bytes) -> None:
 
 def _decode(raw: bytes) -> None:
     """The first two bytes choose link type, depth and what the capture left out."""
+    raw = raw[: 2 + decoding.ROOM_BYTES]
     if len(raw) < 2:
         return
     link_type = seeds.LINK_TYPES[raw[0] % len(seeds.LINK_TYPES)]

@@ -2,15 +2,19 @@
 
 from random import Random
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tapwatch.alerts import eve
-from tapwatch.config import load_config
+from tapwatch.config import Config, load_config
 from tapwatch.detect import load_bundle
 from tapwatch.errors import ArtifactError, CaptureError, ConfigError
 from tapwatch.evaluation.episodes import read_alerts
 from tapwatch.evaluation.truth import read_truth
 from tapwatch.features import VIEWS
+from tapwatch.training.datasets import read_rows
 from tests.alerts.made import alert
 from tests.fuzz import documents
 from tests.shared_data import ROOT
@@ -98,3 +102,17 @@ def test_any_manifest_is_read_or_refused(tmp_path):
 
     assert n_read + n_refused == N_CASES
     assert n_refused > 300
+
+
+def test_a_table_whose_names_are_no_text_is_refused(tmp_path):
+    """A Parquet file is written by anybody: its column names may be any bytes."""
+    schema = VIEWS["flow"]().schema
+    columns = {name: np.zeros(3, np.float32) for name in schema.names}
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table(columns | {"last_ts_ns": np.arange(3)}), path, store_schema=False)
+    name = schema.names[0].encode()
+    path.write_bytes(path.read_bytes().replace(name, b"\xa1" + name[1:]))
+
+    with pytest.raises(CaptureError, match="not a Parquet file that can be read"):
+        for rows in read_rows([path], schema, Config()):
+            list(rows)

@@ -162,7 +162,8 @@ def _parquet_rows(path: Path, schema: Schema, progress: ReadProgress) -> Iterato
                 yield _part_of(path, batch, schema)
                 done += batch.num_rows
                 progress(done, total)
-    except (OSError, pa.ArrowException) as error:
+    # Names that are no UTF-8 are pyarrow's UnicodeDecodeError, a ValueError.
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise CaptureError(f"{path}: not a Parquet file that can be read: {error}") from error
 
 
