@@ -113,6 +113,6 @@ def test_a_table_whose_names_are_no_text_is_refused(tmp_path):
     name = schema.names[0].encode()
     path.write_bytes(path.read_bytes().replace(name, b"\xa1" + name[1:]))
 
+    (rows,) = read_rows([path], schema, Config())
     with pytest.raises(CaptureError, match="not a Parquet file that can be read"):
-        for rows in read_rows([path], schema, Config()):
-            list(rows)
+        list(rows)
