@@ -20,7 +20,7 @@ from tapwatch import config
 from tapwatch.cli import COMMANDS, LazyGroup, main
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
-SAMPLE_BUNDLE = REFERENCE.parent.parent / "samples" / "bundles" / "flow"
+SAMPLE_BUNDLES = REFERENCE.parent.parent / "samples" / "bundles"
 MADE = "<!-- Made by docs/generate.py; `make docs` writes it again. -->\n"
 
 
@@ -95,7 +95,7 @@ def cli_page() -> Iterator[str]:
 
 
 def metrics_page() -> Iterator[str]:
-    """Every metric that a live run with a bundle and an alerts file exports."""
+    """Every metric that a live run with a bundle for each view and an alerts file exports."""
     # Inside: a page of the command line shall not wait for torch.
     import numpy as np
 
@@ -105,16 +105,18 @@ def metrics_page() -> Iterator[str]:
     from tapwatch.pipeline import House
     from tapwatch.telemetry import Stopwatch
     from tapwatch.telemetry.collector import PREFIX, TallyCollector
+    from tapwatch.telemetry.http import serve
 
     settings = config.Config()
-    scorers = load_scorers([SAMPLE_BUNDLE], settings)
+    scorers = load_scorers([SAMPLE_BUNDLES / view for view in ("flow", "packet")], settings)
     # What a socket would say of an interface, without one.
     hardware = types.SimpleNamespace(link_type=1, is_loopback=False)
     memory = np.zeros(settings.capture.ring_block_bytes, np.uint8)
     packets = types.SimpleNamespace(hardware=hardware, memory=memory)
     source = AfPacketSource(typing.cast(typing.Any, packets), "eth0", settings.capture)
     house = House(settings, source, scorers, [open_sink(os.devnull)])
-    collector = TallyCollector([house.tallies, Stopwatch().tallies])
+    collector = TallyCollector([house.tallies, Stopwatch().tallies], house.summary)
+    serve("127.0.0.1:0", collector).close()  # the server adds what it counts itself
     yield "# Metrics\n"
     yield "Served on `/metrics` in the Prometheus text format and as OpenMetrics, with the metrics"
     yield "of the process (`process_*`) and of Python's garbage collector (`python_gc_*`). Label"
