@@ -36,7 +36,7 @@ FRAME: Final = np.dtype(
 class FrameBatch:
     """Raw frames of one source, in canonical order (time, source, file, frame)."""
 
-    data: NDArray[np.uint8]  # (n_bytes,) a ring block, a mapped file or a buffer; never copied
+    data: NDArray[np.uint8]  # (n_bytes,) a ring block or a buffer; never copied
     frames: NDArray[Any]  # FRAME (n_frames,)
     until_ns: int  # running maximum of time handed over; moves on even if the wire is silent
     flush: bool = False  # a live source asks to score what is held; the last batch of a file too

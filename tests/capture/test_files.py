@@ -1,6 +1,7 @@
 """Several files are one source, in an order that depends on nothing but what is in them."""
 
 import gzip
+import os
 import random
 import struct
 from itertools import pairwise
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapwatch.capture import files, open_captures, windows
+from tapwatch.capture import files, open_captures
 from tapwatch.errors import CaptureError
 from tests.capture import makers, naive
 
@@ -121,7 +122,7 @@ def test_merging_copies_in_bounded_pieces(tmp_path, monkeypatch):
 
 
 def test_files_that_do_not_overlap_are_not_copied(tmp_path):
-    """Every batch points into the mapped file itself."""
+    """Every batch points into what was read of the file."""
     parts = {n: makers.pcap(makers.frames(50, start_ns=i * 10**12)) for i, n in enumerate("abc")}
     source = open_captures([str(p) for p in write(tmp_path, **parts)])
 
@@ -152,14 +153,30 @@ def test_where_batches_end_does_not_show(tmp_path, make):
 
 
 @pytest.mark.parametrize("step", [1, 23, 64, 1000])
-def test_where_mapped_pages_end_does_not_show(tmp_path, monkeypatch, step):
-    """Records may lie across the border of what was asked for so far."""
-    monkeypatch.setattr(windows, "_MAPPED_FIRST_BYTES", step)
-    monkeypatch.setattr(windows, "_MAPPED_STEP_BYTES", step)
-    for raw in (makers.pcap(makers.frames(40)), makers.rich_pcapng()):
-        [path] = write(tmp_path, capture=raw)
+def test_where_blocks_end_does_not_show(tmp_path, monkeypatch, step):
+    """Records may lie across the border of what was read so far."""
+    monkeypatch.setattr(files, "_BLOCK_BYTES", step)
+    monkeypatch.setattr(files, "_BLOCK_MIN_BYTES", step)
+    monkeypatch.setattr(files, "_LOOK_BYTES", step)
+    frames = makers.frames(40)
+    for raw in (makers.pcap(frames), makers.rich_pcapng(), makers.snoop(frames)):
+        paths = write(tmp_path, capture=raw, empty=makers.pcap([]))
 
-        assert makers.contents([path])[0] == naive.read(raw)[0]
+        assert makers.contents(paths[:1])[0] == naive.read(raw)[0]
+        assert makers.contents(paths)[0] == naive.read(raw)[0]
+
+
+def test_sections_do_not_end_batches(tmp_path):
+    """Many small sections, as `cat` of small captures makes them, are read in whole blocks."""
+    one = makers.section() + makers.interface() + makers.enhanced(1, b"x")
+    [path] = write(tmp_path, sections=one * 1000)
+
+    source = open_captures([str(path)])
+    sizes = []
+    while (batch := source.read()) is not None:
+        sizes.append(len(batch))
+
+    assert sizes == [1000, 0]
 
 
 def test_batches_outlive_their_source(tmp_path):
@@ -257,7 +274,8 @@ def test_a_directory_may_hold_every_format_and_link_type(tmp_path):
 
     assert b"".join(p.captured for p in found) == b"abcdefghi"
     assert [p.link_type for p in found] == [1, 1, 0, 101, 228, 113, 10, 1, 101]
-    assert source.problems == []
+    assert len(source.problems) == 1
+    assert "foreign: found a Microsoft Network Monitor 2 capture" in source.problems[0]
 
 
 @pytest.mark.parametrize(
@@ -340,20 +358,85 @@ def test_a_file_that_vanishes_while_others_are_read_is_named(tmp_path):
     assert source.counts.damaged_files["unreadable"] == 1
 
 
-def test_a_mapped_file_that_shrinks_is_named(tmp_path):
-    """The process is not killed by a page that is no longer there."""
-    frames = [(t, bytes(60_000)) for t in range(400)]
-    [path] = write(tmp_path, shrinks=makers.pcap(frames))
-    source = open_captures([str(path)], batch_frames=10)
+MANY = [(t, struct.pack("<Q", t) + bytes(12_000)) for t in range(500)]  # several blocks
 
-    n = len(source.read())
-    with path.open("r+b") as file:
-        file.truncate(8 << 20)
+
+def interrupted(path, change):
+    """What is read of a file that changes after the first batch, and the source."""
+    source = open_captures([str(path)], batch_frames=20)
+    batch = source.read()
+    before, numbers = batch.data.tobytes(), []
+    change(path)
+    assert batch.data.tobytes() == before  # it was handed over
+    while batch is not None:
+        for row in batch.frames:
+            numbers += struct.unpack("<Q", batch.data[row["start"] :][:8].tobytes())
+        batch = source.read()
+    return numbers, source
+
+
+@pytest.mark.parametrize("make", [makers.pcap, makers.pcapng])
+@pytest.mark.parametrize("left", [0, 10, 1000, 3_000_000])
+def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path, make, left):
+    """As `tcpdump -C -W` and copytruncate do it: no signal, and what was read stays good."""
+    [path] = write(tmp_path, shrinks=make(MANY))
+
+    numbers, source = interrupted(path, lambda path: os.truncate(path, left))
+
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) >= max(20, left // 12_050)
+    assert source.counts.packets == len(numbers) < len(MANY)
+    assert source.counts.damaged_files == {"cut_short": 1, "corrupt": 0, "unreadable": 0}
+    assert "shrinks: became shorter while it was read after byte" in source.problems[0]
+
+
+def test_a_file_that_is_overwritten_while_it_is_read_is_named(tmp_path):
+    """A recorder that has come round begins its oldest file again: no packet of both is shown."""
+    [path] = write(tmp_path, ring=makers.pcap(MANY))
+    other = makers.pcap([(t + 5, b"\xff" * 9000) for t, _ in MANY] * 2)
+
+    numbers, source = interrupted(path, lambda path: path.write_bytes(other))
+
+    assert numbers == list(range(len(numbers)))
+    assert 20 <= len(numbers) < len(MANY)
+    assert source.counts.damaged_files == {"cut_short": 0, "corrupt": 1, "unreadable": 0}
+    assert "ring: was overwritten while it was read" in source.problems[0]
+
+
+@pytest.mark.parametrize("change", ["grows", "moves", "header"])
+def test_a_file_that_is_still_written_to_is_read_as_it_was(tmp_path, change):
+    """What is appended later is not read; a new name or a header filled in late changes nothing."""
+    [path] = write(tmp_path, recorded=makers.pcap(MANY))
+
+    def changed(path):
+        if change == "moves":
+            path.rename(tmp_path / "elsewhere")
+        else:
+            with path.open("r+b") as file:
+                file.seek(16 if change == "header" else 0, 0 if change == "header" else 2)
+                file.write(struct.pack("<I", 96) if change == "header" else makers.pcap(MANY)[24:])
+
+    numbers, source = interrupted(path, changed)
+
+    assert numbers == list(range(len(MANY)))
+    assert source.problems == []
+
+
+def test_blocks_of_many_overlapping_files_are_bounded(tmp_path, monkeypatch):
+    """The more files are open together, the smaller are their buffers."""
+    monkeypatch.setattr(files, "_BLOCKS_BYTES", 1 << 18)
+    clocks = [range(i, 40_000, 20) for i in range(20)]
+    raws = [makers.pcap([(t, bytes(60)) for t in clock], nano=True) for clock in clocks]
+    paths = write(tmp_path, **{f"f{i:02}": raw for i, raw in enumerate(raws)})
+
+    source = open_captures([str(p) for p in paths])
+    n, seen = 0, 0
     while (batch := source.read()) is not None:
         n += len(batch)
+        seen = max(seen, sum(len(run._data) for run in source._runs))
 
-    assert 100 < n < 200
-    assert "became shorter" in source.problems[0]
+    assert n == 40_000
+    assert 1 << 17 < seen <= 1 << 18
 
 
 def test_tallies_count_every_frame_and_loss(tmp_path):

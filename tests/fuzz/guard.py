@@ -16,7 +16,6 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
 _LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_int64]
 _LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-_MAP_FIXED = 0x10
 _NO_ACCESS = 0
 
 
@@ -77,34 +76,6 @@ def ending_at_guard(piece: bytes) -> NDArray[np.uint8]:
     return data
 
 
-def guarded_mapping(fd: int, _length: int = 0, **_how: int) -> ctypes.Array[ctypes.c_uint8]:
-    """Stand-in for mmap.mmap(fd, 0): the file's last page has a forbidden one behind it.
-
-    The array behaves as MappedWindow wants it: it has a buffer, `size` and `madvise`.
-    """
-    import os
-
-    size = os.fstat(fd).st_size
-    pages = _Pages(size)
-    flags = mmap.MAP_SHARED | _MAP_FIXED
-    if _LIBC.mmap(pages.address, pages.n_bytes, mmap.PROT_READ, flags, fd, 0) != pages.address:
-        raise OSError(ctypes.get_errno(), "mmap")
-
-    class Mapping(ctypes.c_uint8 * size):  # type: ignore[misc]
-        """The bytes of the file."""
-
-        def size(self) -> int:
-            """Bytes of the file."""
-            return size
-
-        def madvise(self, *_advice: int) -> None:
-            """Advice is not needed here."""
-
-    mapping = Mapping.from_address(pages.address)
-    mapping.pages = pages
-    return mapping
-
-
 class GuardedWindow:
     """A file's bytes as a capture window: what has not been asked for cannot be read.
 
@@ -116,7 +87,6 @@ class GuardedWindow:
         Bytes that come with each advance, beyond those that are needed.
     """
 
-    in_place = False
     damage = None
 
     def __init__(self, content: bytes, step_bytes: int) -> None:

@@ -20,14 +20,14 @@ from unittest import mock
 
 import zstandard
 
-from tapwatch.capture import open_captures, reader, windows
+from tapwatch.capture import open_captures, reader
 from tapwatch.capture.source import CaptureCounts
 from tapwatch.errors import CaptureError, ConfigError
 from tests.capture import naive
 from tests.fuzz import seeds
 from tests.fuzz.cases import Case, Finding
 from tests.fuzz.filters import TEXTS, can_filter, is_filter, matches
-from tests.fuzz.guard import PAGE, GuardedWindow, guarded_mapping
+from tests.fuzz.guard import GuardedWindow
 from tests.fuzz.mutate import borders, spoil_file
 
 FILE_BYTES_MAX = 100_000
@@ -125,9 +125,6 @@ def _check_plain(path: Path, raw: bytes, outcome: tuple[Any, ...]) -> None:
     for step in (1, 50, len(raw) + 1):
         with _guarded_stream(raw, step):
             _same(outcome, read([str(path)]), "a guarded buffer")
-    if len(raw) % PAGE == 0:
-        with mock.patch.object(windows.mmap, "mmap", guarded_mapping):
-            _same(outcome, read([str(path)], is_read_only=False), "a guarded mapping")
     _check_split(path.parent, raw, outcome)
 
 
@@ -208,7 +205,6 @@ def read(
     names: list[str],
     *,
     batch_frames: int = 8192,
-    is_read_only: bool = True,
     seen: Counter[str] | None = None,
 ) -> tuple[Rows | None, dict[str, int], dict[str, int]]:
     """All frames (None where it is refused), files damaged by reason, and the counts."""
@@ -225,7 +221,7 @@ def read(
     try:
         while (batch := source.read()) is not None:
             frames = batch.frames
-            if len(frames) > batch_frames or (is_read_only and batch.data.flags.writeable):
+            if len(frames) > batch_frames or batch.data.flags.writeable:
                 raise Finding("readers: a batch that is too long or can be written to")
             if until_ns is not None and batch.until_ns < until_ns:
                 raise Finding("readers: until_ns goes back")

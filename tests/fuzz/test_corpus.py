@@ -181,8 +181,8 @@ def ending_at_page(kind: str, cut: int) -> bytes:
 
 
 @pytest.mark.parametrize(("kind", "cut"), [(k, cut) for k in CUTS for cut in CUTS[k]])
-def test_a_mapped_file_is_not_read_beyond_its_last_page(kind, cut):
-    """Captures of whole pages, with a forbidden page behind the mapping."""
+def test_a_capture_of_whole_pages_is_not_read_beyond_its_last_one(kind, cut):
+    """Wherever the last record is cut; behind the buffers lies a forbidden page."""
     raw = ending_at_page(kind, cut)
     seen: Counter[str] = Counter()
 

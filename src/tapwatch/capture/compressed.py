@@ -37,7 +37,7 @@ class Unpacked:
     fd : int
         Open for reading, at its first byte. Closed by `close`, unless it is a standard stream.
     stopped : callable
-        Asked now and then while a pipe is silent; True raises Stopped.
+        Asked at every read, and now and then while a pipe is silent; True raises Stopped.
     """
 
     def __init__(self, fd: int, stopped: Callable[[], bool] = never) -> None:
@@ -83,6 +83,9 @@ class Unpacked:
         if self._head:
             some, self._head = self._head[:n_bytes], self._head[n_bytes:]
             return some
+        # Much may be read that makes no piece: empty members, frames to be passed over, zeros.
+        if self._stopped():
+            raise Stopped("stopped while reading")
         self._wait()
         some = os.read(self._fd, n_bytes)
         self.consumed_bytes += len(some)
@@ -90,9 +93,15 @@ class Unpacked:
 
     def _wait(self) -> None:
         # A read of a silent pipe goes on after a signal; so the wait for it has to look up.
-        while self._can_pause and not select.select([self._fd], [], [], _NAP_S)[0]:
+        while self._can_pause and self._is_silent(_NAP_S):
             if self._stopped():
                 raise Stopped("stopped while waiting for input")
+
+    def _is_silent(self, nap_s: float) -> bool:
+        # Not `select`, which cannot watch a descriptor beyond 1023.
+        watch = select.poll()
+        watch.register(self._fd, select.POLLIN)
+        return not watch.poll(nap_s * 1000)
 
     def _exactly(self, n_bytes: int, *, short: bool = False) -> bytes:
         """Exactly n_bytes, or EOFError; with `short`, what there is before the end."""
@@ -115,7 +124,7 @@ class Unpacked:
     def _plain(self) -> Iterator[bytes]:
         while piece := self._some(PIECE_BYTES):
             yield piece
-            if self._can_pause and not select.select([self._fd], [], [], 0)[0]:
+            if self._can_pause and self._is_silent(0):
                 yield b""
 
     def _gzip(self) -> Iterator[bytes]:

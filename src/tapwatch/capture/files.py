@@ -1,7 +1,6 @@
 """Capture files as one source: opened, put in order of time, and merged where they overlap."""
 
 import os
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,17 +11,20 @@ from numpy.typing import NDArray
 from tapwatch.capture import layout as at
 from tapwatch.capture.delivery import Delivery, InterfaceTable, read_only
 from tapwatch.capture.kernel import gather
-from tapwatch.capture.reader import STDIN, CaptureFile, NotACapture
+from tapwatch.capture.listing import expand, is_named_as_capture, is_regular, size_of
+from tapwatch.capture.reader import CaptureFile, NotACapture
 from tapwatch.capture.sieve import Sieve
 from tapwatch.capture.source import CaptureCounts, Damage, never, tallies_of
 from tapwatch.errors import CaptureError, Stopped, TapwatchError
 from tapwatch.tables import FRAME, FrameBatch, Tally
 
-_BLOCK_BYTES: Final = 4 << 20  # of one stream...
+_BLOCK_BYTES: Final = 2 << 20  # of one file: what is read at once stays in the cache...
 _BLOCKS_BYTES: Final = 64 << 20  # ...and of all that may be open together
-_BLOCK_MIN_BYTES: Final = 1 << 18
+_BLOCK_MIN_BYTES: Final = 1 << 13
+_LOOK_BYTES: Final = 1 << 16  # read of a file to find its first frame
 _GATHERED_BYTES: Final = 32 << 20  # copied at once from overlapping files
 _READ_MIN_FRAMES: Final = 256  # read ahead from each of many overlapping files
+_SKIPPED_TOLD: Final = 32  # files, one by one
 _LINK_TYPES_TRIED: Final = 16  # of each file, to tell whether a filter is any good
 
 #: Counts of a file that are counts of the source too.
@@ -133,9 +135,9 @@ class FileSource:
         self._delivery = Delivery(self._interfaces, self.counts, self._sieve)
         self._runs: list[_Run] = []
         self._done_bytes = 0
-        files = _expand(paths)
+        files = expand(paths)
         self._block_bytes = max(_BLOCK_MIN_BYTES, min(_BLOCK_BYTES, _BLOCKS_BYTES // len(files)))
-        self._total_bytes = _size_of([path for path, _ in files])
+        self._total_bytes = size_of([path for path, _ in files])
         self._opened = 0
         self._link_types: list[int] = []  # seen when the files were looked at
         self._waiting: list[_Waiting] = []
@@ -211,21 +213,39 @@ class FileSource:
         for path, is_optional in files:
             try:
                 self._waiting.append(self._look(path))
-            except NotACapture as error:
+            except CaptureError as error:
                 if not is_optional:
                     raise
-                if error.is_damaged:
-                    self._note(Damage.CUT_SHORT, str(error))
+                self._pass_over(path, error)
         if not self._waiting:
             folders = ", ".join(sorted({os.path.dirname(path) for path, _ in files}))
-            raise CaptureError(f"{folders}: found a directory without captures: want at least one")
+            why = f" ({self.problems[0]})" if self.problems else ""
+            raise CaptureError(
+                f"{folders}: found a directory without captures{why}: want at least one"
+            )
+        if (more := self.counts.skipped_files - _SKIPPED_TOLD) > 0:
+            self.counts.problems.append(f"{more:,} more files look like captures and are not read")
         self._waiting.sort(key=lambda entry: (entry.first_ts_ns, entry.path), reverse=True)
 
+    def _pass_over(self, path: str, error: CaptureError) -> None:
+        """Tell of a folder's file that gives nothing, unless it is plainly no capture."""
+        damage: Damage | None = Damage.UNREADABLE
+        if isinstance(error, NotACapture):
+            if not (error.is_known or is_named_as_capture(path)):
+                return
+            damage = error.damage
+        if damage is not None:
+            self._note(damage, str(error))
+            return
+        self.counts.skipped_files += 1
+        if self.counts.skipped_files <= _SKIPPED_TOLD:
+            self.counts.problems.append(f"{error}; it is passed over")
+
     def _look(self, path: str) -> _Waiting:
-        can_reopen = _is_regular(path)
+        can_reopen = is_regular(path)
         # A file that is only looked at describes its interfaces to nobody and buffers little.
         table = InterfaceTable() if can_reopen else self._interfaces
-        file = self._open(path, table, _BLOCK_MIN_BYTES if can_reopen else self._block_bytes)
+        file = self._open(path, table, _LOOK_BYTES if can_reopen else self._block_bytes)
         piece = file.read(1 if can_reopen else self._batch_frames)
         first_ts_ns = int(piece[1][0]["ts_ns"]) if piece else at.INT64_MAX
         self._link_types += file.link_types[:_LINK_TYPES_TRIED]
@@ -316,43 +336,6 @@ class FileSource:
             lo += n
         merged["start"] = starts
         return read_only(buffer), merged
-
-
-def _is_regular(path: str) -> bool:
-    try:
-        return path != STDIN and stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
-        return True  # opening it says what is wrong
-
-
-def _expand(paths: Sequence[str]) -> list[tuple[str, bool]]:
-    """Files to open, and whether each may turn out not to be a capture."""
-    if not paths or list(paths).count(STDIN) > 1:
-        raise CaptureError(
-            f"found {list(paths)}: want at least one capture, standard input at most once"
-        )
-    files: list[tuple[str, bool]] = []
-    for path in paths:
-        if path == STDIN or not os.path.isdir(path):
-            files.append((path, False))
-            continue
-        try:
-            entries = sorted(entry.path for entry in os.scandir(path) if entry.is_file())
-        except OSError as error:
-            raise CaptureError(f"{path}: cannot be listed ({error.strerror})") from error
-        if not entries:
-            raise CaptureError(
-                f"{path}: found a directory without files: want at least one capture"
-            )
-        files += [(entry, True) for entry in entries]
-    return files
-
-
-def _size_of(paths: Sequence[str]) -> int:
-    """Bytes of all files; 0 where one is a pipe."""
-    if not all(_is_regular(path) for path in paths):
-        return 0
-    return sum(os.stat(path).st_size for path in paths if os.path.exists(path))
 
 
 def open_captures(

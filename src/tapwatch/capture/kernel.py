@@ -28,7 +28,7 @@ def walk(
     Parameters
     ----------
     data : uint8 (n_bytes,), read-only
-        The mapped file, or a piece of the stream that begins between two records.
+        A piece of the file that begins between two records.
     hi : int
         End of the bytes that may be read; no more than n_bytes.
     states : WALK (1,)

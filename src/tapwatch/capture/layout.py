@@ -32,6 +32,7 @@ PCAP_MAGICS: Final = {
     for magic, variant in _PCAP_VARIANTS.items()
     for is_big in (False, True)
 }
+MAGIC_MIN_BYTES: Final = 4  # what is shorter might have become any capture
 MAGIC_BYTES: Final = 6  # enough to tell what is packed, and how
 
 #: First bytes of what is met in folders of captures and cannot be read here, by name.
@@ -53,8 +54,7 @@ PCAPNG: Final = 1
 SNOOP: Final = 2
 
 # pcap file header
-PCAP_VERSION_MAJOR: Final = 4
-PCAP_VERSION_MINOR: Final = 6
+PCAP_VERSION_MAJOR: Final = 4  # and 2 bytes later the minor one
 PCAP_LINK_TYPE: Final = 20  # low 16 bits; above them reserved bits and the length of the FCS
 PCAP_HEADER_BYTES: Final = 24
 
@@ -72,8 +72,7 @@ LENGTHS_SWAPPED: Final = 1
 LENGTHS_BY_SIZE: Final = 2
 
 # snoop file header
-SNOOP_VERSION: Final = 8
-SNOOP_DATALINK: Final = 12
+SNOOP_VERSION: Final = 8  # and 4 bytes later the datalink
 SNOOP_HEADER_BYTES: Final = 16
 
 #: Datalink of a snoop file -> LINKTYPE_ number. RFC 1761 has the first four (0 is IEEE 802.3, that

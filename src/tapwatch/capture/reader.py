@@ -19,12 +19,12 @@ from tapwatch.capture.headers import (
     read_snoop_header,
 )
 from tapwatch.capture.kernel import walk
+from tapwatch.capture.listing import STDIN
 from tapwatch.capture.source import Damage, never
-from tapwatch.capture.windows import MappedWindow, StreamWindow, Window
-from tapwatch.errors import CaptureError
+from tapwatch.capture.windows import FileWindow, StreamWindow, Window
+from tapwatch.errors import CaptureError, Stopped, TapwatchError
 from tapwatch.tables import FRAME
 
-STDIN: Final = "-"
 _WANTED: Final = "want a pcap, pcapng or snoop capture, plain or packed with gzip, zstd or xz"
 
 
@@ -35,11 +35,20 @@ _HEADERS_BYTES: Final = frozenset(
 
 
 class NotACapture(CaptureError):
-    """The file can be read, but is something else, or (`is_damaged`) only the beginning of one."""
+    """The file can be opened, but gives no capture that we read.
 
-    def __init__(self, message: str, *, is_damaged: bool = False) -> None:
+    Attributes
+    ----------
+    damage : Damage or None
+        What the file itself suffers from; None where it is whole, but of another kind.
+    is_known : bool
+        Its bytes are those of a capture or a packed file, or it cannot be read at all.
+    """
+
+    def __init__(self, message: str, damage: Damage | None, *, is_known: bool) -> None:
         super().__init__(message)
-        self.is_damaged = is_damaged
+        self.damage = damage
+        self.is_known = is_known
 
 
 def open_window(path: str, block_bytes: int, stopped: Callable[[], bool] = never) -> Window:
@@ -58,11 +67,10 @@ def open_window(path: str, block_bytes: int, stopped: Callable[[], bool] = never
     if fd > 2 and stat.S_ISREG(status.st_mode):
         try:
             if status.st_size == 0:
-                raise NotACapture(f"{path}: found an empty file: {_WANTED}")
+                what = f"{path}: found an empty file: {_WANTED}"
+                raise NotACapture(what, Damage.CUT_SHORT, is_known=False)
             if not is_packed(os.pread(fd, at.MAGIC_BYTES, 0)):
-                window = MappedWindow(fd)
-                os.close(fd)
-                return window
+                return FileWindow(fd, block_bytes)
         except OSError as error:
             os.close(fd)
             raise CaptureError(f"{path}: cannot be read ({error.strerror}): {_WANTED}") from error
@@ -82,9 +90,9 @@ class CaptureFile:
     table : InterfaceTable
         Of the source that the file belongs to.
     block_bytes : int
-        Buffer for what cannot be mapped.
+        Bytes of a buffer; a record that is longer gets a longer one.
     stopped : callable
-        Asked while a pipe is silent; True raises Stopped.
+        Asked while a pipe is silent, and where much is read without a packet; True raises Stopped.
 
     Raises
     ------
@@ -109,10 +117,11 @@ class CaptureFile:
         self._state["clock_ns"] = at.INT64_MIN
         self._interfaces = np.zeros(0, at.INTERFACE)
         self._is_done = False
+        self._stopped = stopped
         self._window = open_window(path, block_bytes, stopped)
         try:
             self._read_header()
-        except CaptureError:
+        except TapwatchError:
             self.close()
             raise
 
@@ -162,19 +171,19 @@ class CaptureFile:
         frames : FRAME (n,), n >= 1
             Without `number`; `interface` is the table's id. None in place of the pair: the end.
         """
-        frames = np.zeros(most, FRAME)
+        frames = np.empty(most, FRAME)
         n = 0
         while not self._is_done and n < most:
             window = self._window
             found, status = walk(window.data, window.hi, self._state, self._interfaces, frames[n:])
             n += found
             if status in (at.END, at.INCOMPLETE):
-                if n and not window.in_place and not window.is_last:
+                if n and not window.is_last:
                     break  # these frames point into this buffer; the next comes with the next call
                 self._more(int(self._state[0]["need_bytes"]))
             elif status == at.SECTION:
-                if n and not window.in_place:
-                    break  # to read it may take the next buffer
+                if n and self._lacks(self._section_bytes()):
+                    break  # as above
                 self._read_section()
             elif status == at.NEW_INTERFACE:
                 self._read_interface()
@@ -196,9 +205,13 @@ class CaptureFile:
             self._offset : min(self._offset + n_bytes, self._window.hi)
         ].tobytes()
 
+    def _lacks(self, need: int) -> bool:
+        return self._window.hi - self._offset < need and not self._window.is_last
+
     def _more(self, need: int) -> bool:
         """Have `need` bytes at the walk's offset; where that cannot be, the file ends here."""
-        while self._window.hi - self._offset < need and not self._window.is_last:
+        while self._lacks(need):
+            self._look_up()
             self._state["offset"] = self._window.advance(self._offset, need)
         have = self._window.hi - self._offset
         if have >= need:
@@ -220,6 +233,11 @@ class CaptureFile:
             )
         return False
 
+    def _look_up(self) -> None:
+        # A file may be long and have no frame at which anybody else would ask.
+        if self._stopped():
+            raise Stopped(f"{self.path}: stopped while looking for packets")
+
     def _corrupt(self, what: str) -> None:
         self._is_done = True
         number, place = int(self._state[0]["packets"]) + 1, self._window.base + self._offset
@@ -229,7 +247,7 @@ class CaptureFile:
         """Tell what the file is and read what stands before its first record."""
         is_there = self._more(at.PCAP_HEADER_BYTES)
         head, damage = self._bytes(at.PCAP_HEADER_BYTES), self.damage
-        trouble, is_capture = "", True
+        trouble, is_known = "", True
         if head[:4] in at.PCAP_MAGICS:
             trouble = f"a pcap file header of {len(head)} bytes, cut short"
             if is_there and self._more(at.PCAP_MAGICS[head[:4]][-1]):
@@ -245,18 +263,32 @@ class CaptureFile:
             if self._offset == 0:
                 trouble = "a pcapng section header that cannot be read"
         else:
-            trouble, is_capture = _foreign(head), False
+            trouble, is_known = _foreign(head)
+            if self._window.damage is not None:
+                is_known = True
+            elif len(head) >= at.MAGIC_MIN_BYTES:
+                damage = None  # it ends before a file header would, as any short text does
         self.damage = None
         if trouble:
             why = f" ({damage[1].removeprefix(self.path + ': ')})" if damage else ""
             raise NotACapture(
                 f"{self.path}: found {trouble}{why}: {_WANTED}",
-                is_damaged=damage is not None and is_capture,
+                damage[0] if damage else None,
+                is_known=is_known,
             )
         # A file header alone may be shorter than the longest one, which was asked for.
         self._is_done = False
 
+    def _section_bytes(self) -> int:
+        """Bytes to read of the section header at the walk's offset, as far as can be told."""
+        if self._window.is_last:
+            return 0
+        if self._lacks(at.SECTION_MIN_BYTES):
+            return at.SECTION_MIN_BYTES
+        return read_section(self._bytes(at.SECTION_MIN_BYTES), self._state)[0]
+
     def _read_section(self) -> None:
+        self._look_up()
         if not self._more(at.SECTION_MIN_BYTES):
             return
         total, trouble = read_section(self._bytes(at.SECTION_MIN_BYTES), self._state)
@@ -275,6 +307,7 @@ class CaptureFile:
 
     def _read_interface(self) -> None:
         """The walk has made sure that the whole block is there."""
+        self._look_up()
         is_big = bool(self._state[0]["is_big_endian"])
         head = self._bytes(at.BLOCK_MIN_BYTES)
         order: Literal["big", "little"] = "big" if is_big else "little"
@@ -301,9 +334,9 @@ def _padded(n_bytes: int) -> int:
     return n_bytes + 3 & ~3
 
 
-def _foreign(head: bytes) -> str:
-    """What a file that begins so is, in words."""
+def _foreign(head: bytes) -> tuple[str, bool]:
+    """What a file that begins so is, in words, and whether it is a capture or packed."""
     for magic, name in at.FOREIGN.items():
         if head.startswith(magic):
-            return name
-    return f"the bytes {head[:8].hex(' ')}" if head else "no byte"
+            return name, True
+    return f"the bytes {head[:8].hex(' ')}" if head else "no byte", False

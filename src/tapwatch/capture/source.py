@@ -40,6 +40,7 @@ class CaptureCounts:
     saturated_times: int = 0  # time stamps outside 1823 to 2116, put to its border
     last_ts_ns: int = 0  # running maximum
     damaged_files: dict[Damage, int] = field(default_factory=lambda: dict.fromkeys(Damage, 0))
+    skipped_files: int = 0  # of folders, that look like captures and are not read
     problems: list[str] = field(default_factory=list)  # one line for each loss
     kernel: KernelLedger | None = None  # of a live tap that has ended
 
@@ -130,6 +131,11 @@ def tallies_of(counts: CaptureCounts, interface: str, worker: str = "0") -> list
             "Captures that could not be read to their end.",
             ("reason",),
             damaged,
+        ),
+        plain(
+            "capture_skipped_files_total",
+            "Files of folders that look like captures but cannot be read here.",
+            counts.skipped_files,
         ),
         plain(
             "capture_skipped_blocks_total",

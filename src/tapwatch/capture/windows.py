@@ -1,11 +1,10 @@
 """The bytes of one capture file as a window that moves forward.
 
-A mapped file is one array from beginning to end, of which ever more may be read; a stream is one
-buffer after another, each beginning with what the last one could not finish.
+A window is one buffer after another, each beginning with what the last one could not finish. Files
+are read and not mapped: a mapped file that another process cuts short kills whoever looks at it.
 """
 
-import errno
-import mmap
+import os
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
@@ -16,11 +15,9 @@ from tapwatch.capture.compressed import Unpacked
 from tapwatch.capture.delivery import read_only
 from tapwatch.capture.source import Damage, never
 
-#: Pages are asked for ahead of the walk, in steps that grow: a look at a file reads little of it.
-_MAPPED_FIRST_BYTES: Final = 1 << 16
-_MAPPED_STEP_BYTES: Final = 4 << 20
-_MAPPED_KEPT_BYTES: Final = 16 << 20  # pages this far behind the walk are given back
-_MADV_POPULATE_READ: Final = 22  # Linux 5.14; Python has no name for it
+#: Of a file's beginning, what must be the same after every read. A writer may come back to fields
+#: of the file header; the packets behind it are another recording's if they change.
+_BEGINNING: Final = slice(32, 4096)
 
 
 class Window(Protocol):
@@ -30,14 +27,13 @@ class Window(Protocol):
     hi: int
     base: int
     is_last: bool  # nothing follows data[:hi]
-    in_place: bool  # `advance` moves only `hi`: frames found before it stay good
 
     @property
     def damage(self) -> tuple[Damage, str] | None:
         """Why nothing follows, where it is not the end of the file."""
 
     def advance(self, keep: int, need: int) -> int:
-        """Let more bytes be read, if there are more.
+        """Go on to a buffer with more bytes, if there are more; the old one is left as it is.
 
         Parameters
         ----------
@@ -59,24 +55,32 @@ class Window(Protocol):
         """Let go of the file; arrays that point into it stay good."""
 
 
-class MappedWindow:
-    """A plain file, mapped; nothing is copied, and pages far behind are given back.
+class FileWindow:
+    """A plain file, read into buffers of `block_bytes`; it ends where it did when it was opened.
 
-    The descriptor stays the caller's, and may be closed at once: the mapping has its own.
+    Parameters
+    ----------
+    fd : int
+        Open for reading. Closed with the window, or as soon as all is read.
+    block_bytes : int
+        Bytes of a buffer, where no record needs more.
+
+    Raises
+    ------
+    OSError
+        The system gives nothing of the file.
     """
 
-    in_place = True
-
-    def __init__(self, fd: int) -> None:
-        self._map = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
-        self.data = np.frombuffer(self._map, np.uint8)
+    def __init__(self, fd: int, block_bytes: int) -> None:
+        self._fd = fd
+        self._block_bytes = block_bytes
+        self._size = os.fstat(fd).st_size
+        self._beginning = self._look_at_beginning()
+        self._damage: tuple[Damage, str] | None = None
+        self.data = read_only(np.zeros(0, np.uint8))
         self.hi = 0
         self.base = 0
         self.is_last = False
-        self._damage: tuple[Damage, str] | None = None
-        self._released = 0
-        self._step = _MAPPED_FIRST_BYTES
-        self._can_populate = True
         self.advance(0, 0)
 
     @property
@@ -85,52 +89,54 @@ class MappedWindow:
         return self._damage
 
     def advance(self, keep: int, need: int) -> int:
-        """See Window."""
-        lo = self.hi
-        # A file that shrank while it is read would kill the process at the first missing page.
-        size = min(len(self.data), self._map.size())
-        self.hi = max(lo, min(size, max(lo + self._step, keep + need)))
-        self._step = min(2 * self._step, _MAPPED_STEP_BYTES)
-        self.is_last = self.hi >= size
-        if self.is_last and size < len(self.data):
-            self._damage = (Damage.CUT_SHORT, "became shorter while it was read")
-        elif not self._populate(lo, self.hi):
-            self.hi, self.is_last = lo, True
-            self._damage = (Damage.UNREADABLE, f"cannot be read beyond byte {lo}")
-        self._release(keep - _MAPPED_KEPT_BYTES)
-        return keep
+        """See Window; the bytes before `keep` are forgotten."""
+        carried = self.data[keep : self.hi]
+        end = self.base + self.hi
+        n_bytes = min(max(self._block_bytes, need, len(carried) + 1), self._size - self.base - keep)
+        # A buffer of its own each time: frames of the last one may still be looked at.
+        buffer = np.empty(n_bytes, np.uint8)
+        buffer[: len(carried)] = carried
+        n_read = self._read(buffer[len(carried) :], end)
+        self.data = read_only(buffer)
+        self.base += keep
+        self.hi = len(carried) + n_read
+        self.is_last = self._damage is not None or self.base + self.hi >= self._size
+        if self.is_last:
+            self.close()  # thousands of small files may be open together
+        return 0
 
     def consumed(self, offset: int) -> int:
         """See Window."""
-        return offset
+        return self.base + offset
 
     def close(self) -> None:
-        """See Window; the mapping goes with the last array that points into it."""
+        """See Window."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
 
-    def _populate(self, lo: int, hi: int) -> bool:
-        """Map pages at one go: cheaper than a fault for each, and a bad disk is an error here."""
-        lo -= lo % mmap.PAGESIZE
-        if not self._can_populate or hi <= lo:
-            return True
+    def _read(self, room: NDArray[np.uint8], place: int) -> int:
+        """Fill the room from `place` on; how much of it is good."""
+        n = 0
         try:
-            self._map.madvise(_MADV_POPULATE_READ, lo, hi - lo)
+            while n < len(room) and (more := os.preadv(self._fd, [room[n:]], place + n)):
+                n += more
+            is_same = self._look_at_beginning() == self._beginning
         except OSError as error:
-            self._can_populate = False
-            return error.errno not in (errno.EFAULT, errno.EIO)
-        return True
+            self._damage = (Damage.UNREADABLE, f"cannot be read further ({error.strerror})")
+            return n
+        if n < len(room):
+            self._damage = (Damage.CUT_SHORT, "became shorter while it was read")
+        elif not is_same:
+            self._damage = (Damage.CORRUPT, "was overwritten while it was read")
+        return n if is_same else 0
 
-    def _release(self, until: int) -> None:
-        until -= until % _MAPPED_STEP_BYTES
-        if until > self._released:
-            # Whoever still looks at these pages gets them back from the page cache.
-            self._map.madvise(mmap.MADV_DONTNEED, self._released, until - self._released)
-            self._released = until
+    def _look_at_beginning(self) -> bytes:
+        return os.pread(self._fd, min(self._size, _BEGINNING.stop), 0)[_BEGINNING]
 
 
 class StreamWindow:
     """A pipe or a compressed file, unpacked into buffers of `block_bytes`."""
-
-    in_place = False
 
     def __init__(self, fd: int, block_bytes: int, stopped: Callable[[], bool] = never) -> None:
         self._block_bytes = block_bytes
