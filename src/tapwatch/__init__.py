@@ -31,7 +31,7 @@ def _kernel_cache() -> str:
     for name, below in (("CACHE_DIRECTORY", ""), ("XDG_CACHE_HOME", ""), ("HOME", ".cache")):
         if base := os.environ.get(name):
             folder = Path(base) / below / "tapwatch" / key
-            if _is_writable(folder):
+            if is_writable(folder):
                 return str(folder)
     # Numba would fall back to folders that are not named by the sources, or fail. A folder for this
     # run alone costs a compilation; that is better than yesterday's kernels.
@@ -40,7 +40,8 @@ def _kernel_cache() -> str:
     return scratch
 
 
-def _is_writable(folder: Path) -> bool:
+def is_writable(folder: Path) -> bool:
+    """True if files can be made in a folder, which is made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -48,5 +49,5 @@ def _is_writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK)
 
 
-if "NUMBA_CACHE_DIR" not in os.environ:
+if not os.environ.get("NUMBA_CACHE_DIR"):
     os.environ["NUMBA_CACHE_DIR"] = _kernel_cache()

@@ -1,14 +1,10 @@
-"""Process life: what is opened and closed around a run, and the signals that end it."""
+"""Process life: what is opened and closed around a run."""
 
-import os
 import secrets
-import signal
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tapwatch.capture import MemorySource, Source
 from tapwatch.config import Config
@@ -16,55 +12,8 @@ from tapwatch.detect import Scorer, load_bundle
 from tapwatch.errors import ConfigError, TapwatchError
 from tapwatch.features import SCHEMAS
 from tapwatch.pipeline import House, Sink, imbalances, run
+from tapwatch.signals import StopSignal
 from tapwatch.telemetry import Stopwatch
-
-
-class StopSignal:
-    """SIGTERM and SIGINT ask for a drain: what was read is scored, reported and summed up.
-
-    A second signal means at once: the process ends with 128 + the signal's number, and no summary.
-    Use as a context manager around the run; the handlers that were there come back at the end.
-    """
-
-    SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-    def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-        self._before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {}
-
-    def __call__(self) -> bool:
-        """True from the first signal on."""
-        return self.received is not None
-
-    @property
-    def exit_code(self) -> int:
-        """130 where the user interrupted; 0 after SIGTERM, which is an ordinary end."""
-        return 130 if self.received == signal.SIGINT else 0
-
-    def wait(self, seconds: float) -> None:
-        """Sleep that long, or until a signal."""
-        until_s = time.monotonic() + seconds
-        while not self() and (left_s := until_s - time.monotonic()) > 0:
-            time.sleep(min(left_s, 0.1))
-
-    def __enter__(self) -> Self:
-        for number in self.SIGNALS:
-            self._before[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, _frame: FrameType | None) -> None:
-        if self.received is not None:
-            os._exit(128 + number)
-        self.received = signal.Signals(number)
 
 
 def load_scorers(directories: Sequence[Path], config: Config) -> list[Scorer]:
@@ -141,7 +90,8 @@ def monitor(
     """Run one source through the house until it ends or a signal comes.
 
     A live source hears the signal itself: it lets nothing in any more, hands over what it holds,
-    and ends. `on_start` is called when everything else is ready.
+    and ends. `on_start` is called when the address for the metrics is ours; it makes ready what is
+    left, and the time of the run counts from its end.
 
     Returns
     -------
@@ -154,6 +104,7 @@ def monitor(
     until: Callable[[], bool] = stopped if source.lossless else _never
     if window is None:
         on_start()
+        watch.begin()
         run(source, house, until, lambda _: on_batch(), watch)
         summary = _summary(house, watch)
         on_summary(summary)
@@ -167,6 +118,7 @@ def monitor(
     with serve(window.listen, collector, config.telemetry, key="--listen") as server:
         window.said(f"metrics on {server.url}/metrics")
         on_start()
+        watch.begin()
         server.is_ready = True
 
         def publish() -> None:

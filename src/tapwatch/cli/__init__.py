@@ -4,15 +4,18 @@ Exit codes: 0 done, 1 a fault of ours, 2 usage or configuration, 3 input cannot 
 does not fit, 130 interrupted.
 """
 
+import errno
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
-from tapwatch import __version__
-from tapwatch.errors import TapwatchError
+from tapwatch import __version__, is_writable
+from tapwatch.cli import stderr
+from tapwatch.errors import ConfigError, TapwatchError
 
 #: Command name -> (module, one line for the list). Each module holds a click command `command`.
 COMMANDS = {
@@ -24,6 +27,19 @@ COMMANDS = {
     "inspect": ("tapwatch.cli.inspect", "Show what is in a bundle or a capture."),
     "check-config": ("tapwatch.cli.check_config", "Check a configuration file."),
 }
+
+
+class KernelCommand(click.Command):
+    """A command that runs kernels, and so needs the folder where they are kept."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; numba by itself would fail, or keep kernels beside the sources."""
+        folder = os.environ["NUMBA_CACHE_DIR"]
+        if not is_writable(Path(folder)):
+            raise ConfigError(
+                "NUMBA_CACHE_DIR", folder, "a folder that can be written", "for compiled kernels"
+            )
+        return super().invoke(ctx)
 
 
 class LazyGroup(click.Group):
@@ -56,6 +72,7 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; every error that we raise on purpose becomes its message and its exit code."""
+        stderr.install()
         try:
             # Not standalone: click would make an interrupt exit code 1.
             sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}) or 0)
@@ -64,6 +81,12 @@ class LazyGroup(click.Group):
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             sys.exit(130)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+                raise
+            say(f"{error.filename or 'standard output'}: {error.strerror}")
+            _flush()
+            sys.exit(TapwatchError.exit_code)
         except TapwatchError as error:
             for line in str(error).splitlines():
                 say(line)

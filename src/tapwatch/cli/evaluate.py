@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tapwatch.cli import KernelCommand
 from tapwatch.config import Config, load_config
 from tapwatch.errors import ConfigError, SinkError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=KernelCommand)
 @click.argument("captures", nargs=-1, metavar="CAPTURE...")
 @click.option("--labels", required=True, type=_PATH, metavar="TRUTH.csv", help="What happened.")
 @click.option(
@@ -146,16 +147,24 @@ def _replay(
     """Alerts of a replay, hours of traffic, and the exit code where it was interrupted."""
     from tapwatch.capture import open_captures
     from tapwatch.cli.progress import progress
-    from tapwatch.daemon import StopSignal, check_ledger, load_scorers, monitor
+    from tapwatch.daemon import check_ledger, load_scorers, monitor
+    from tapwatch.signals import StopSignal
 
     scorers = load_scorers(bundles, config)
     frames = config.capture.batch_frames
-    source = open_captures(captures, batch_frames=frames, filter=filter_text)
     collected = _Collected()
-    with StopSignal() as stopped, progress(source, quiet=quiet) as step:
-        summary = monitor(
-            source, scorers, [collected], config, stopped=stopped, workers=workers, on_batch=step
-        )
+    with StopSignal() as stopped:
+        source = open_captures(captures, batch_frames=frames, stopped=stopped, filter=filter_text)
+        with progress(source, quiet=quiet) as step:
+            summary = monitor(
+                source,
+                scorers,
+                [collected],
+                config,
+                stopped=stopped,
+                workers=workers,
+                on_batch=step,
+            )
         source.close()
     for problem in source.problems:
         click.echo(f"tapwatch: warning: {problem}", err=True)

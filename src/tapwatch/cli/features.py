@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tapwatch.cli import say
+from tapwatch.cli import KernelCommand, say
 from tapwatch.cli.outputs import check_outputs
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tapwatch.features.table import TableWriter
 
 
-@click.command("features")
+@click.command("features", cls=KernelCommand)
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 @click.option("--view", required=True, metavar="VIEW", help="What becomes a row: packet or flow.")
 @click.option(
@@ -73,9 +73,9 @@ def command(
 
     from tapwatch.capture import open_captures
     from tapwatch.cli.progress import progress
-    from tapwatch.daemon import StopSignal
     from tapwatch.flows import describe
     from tapwatch.pipeline import Corridor, extract
+    from tapwatch.signals import StopSignal
 
     with StopSignal() as stopped:
         frames = config.capture.batch_frames

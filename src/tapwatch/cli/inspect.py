@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tapwatch.cli import KernelCommand
+
 if TYPE_CHECKING:
     from tapwatch.detect.manifest import Manifest
 
@@ -25,7 +27,7 @@ _LINK_TYPES: Final = {
 }
 
 
-@click.command("inspect")
+@click.command("inspect", cls=KernelCommand)
 @click.argument("path", type=click.Path(path_type=Path), metavar="BUNDLE|CAPTURE")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def command(path: Path, as_json: bool) -> None:

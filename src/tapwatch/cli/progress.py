@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from tapwatch.capture import Source
+from tapwatch.cli import say
 from tapwatch.telemetry.interval import Interval
 
 _PLAIN_EVERY_S: Final = 10.0
@@ -32,7 +33,7 @@ def _plain(source: Source) -> Callable[[], None]:
             return
         done, total = source.progress()
         part = f"{done / total:.0%} of {total / _MIB:.1f} MiB, " if total else ""
-        print(f"tapwatch: {part}{source.counts.packets:,} packets", file=sys.stderr, flush=True)
+        say(f"{part}{source.counts.packets:,} packets")
 
     return step
 

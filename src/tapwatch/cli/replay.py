@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from tapwatch.cli import say
+from tapwatch.cli import KernelCommand, say
 from tapwatch.cli.outputs import check_outputs
-from tapwatch.cli.report import Worst, report, silent, write_summary
+from tapwatch.cli.report import SummaryFile, Worst, fault_of, raise_first, report, silent
 from tapwatch.config import Config, load_config
 from tapwatch.errors import CaptureError
+from tapwatch.signals import StopSignal
 
 
 def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> float | None:
@@ -24,7 +25,7 @@ def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     return factor
 
 
-@click.command("replay")
+@click.command("replay", cls=KernelCommand)
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 @click.option(
     "--bundle",
@@ -89,21 +90,24 @@ def command(
     """Score captures with trained bundles; write alerts, count everything.
 
     CAPTURE is a file, a directory or - for standard input; pcap, pcapng or snoop; plain, gz, zst
-    or xz. Several are put in order of time.
+    or xz. Several are put in order of time. SIGTERM, SIGINT or a terminal that goes away: what was
+    read is scored and summed up; a second SIGTERM or SIGINT ends at once.
     """
-    from tapwatch.alerts import open_sink
-    from tapwatch.capture import open_captures, paced
-    from tapwatch.cli.progress import progress
-    from tapwatch.daemon import StopSignal, Window, check_ledger, load_scorers, monitor
+    with StopSignal(drains=False) as stopped:
+        from tapwatch.alerts import open_sink
+        from tapwatch.capture import open_captures, paced
+        from tapwatch.cli.progress import progress
+        from tapwatch.daemon import Window, check_ledger, load_scorers, monitor
 
-    config = load_config(config_file) if config_file else Config()
-    check_outputs(captures, {"--output": output, "--summary": summary_file})
-    with StopSignal() as stopped:
+        config = load_config(config_file) if config_file else Config()
+        check_outputs(captures, {"--output": output, "--summary": summary_file})
         scorers = load_scorers(bundles, config)
+        stopped.drains = True
         frames = config.capture.batch_frames
         source = open_captures(captures, batch_frames=frames, stopped=stopped, filter=filter_text)
         # Only now: a capture that cannot be read does not cost an earlier alerts file.
-        worst, file = Worst(), open_sink(output) if output else None
+        worst, file = Worst(), open_sink(output, stopped=stopped) if output else None
+        ledger = SummaryFile(summary_file)
         with progress(source, quiet=quiet) as step:
             summary = monitor(
                 source if speed is None else paced(source, speed, stopped),
@@ -114,13 +118,13 @@ def command(
                 workers=workers,
                 window=Window(listen, linger, silent if quiet else say) if listen else None,
                 on_batch=step,
-                on_summary=lambda made: write_summary(made, summary_file),
+                on_summary=ledger.write,
             )
         source.close()
-    report(summary, worst.alerts, source.problems, quiet)
-    if file:
-        file.close()
-    check_ledger(summary)
-    if strict and (n_damaged := source.counts.truncated_files):
-        raise CaptureError(f"--strict: {n_damaged} capture(s) not read to the end")
+        lost = fault_of(file.close) if file else None
+        report(summary, worst.alerts, source.problems, quiet)
+        n_damaged = source.counts.truncated_files if strict else 0
+        damage = CaptureError(f"--strict: {n_damaged} capture(s) not read to the end")
+        unbalanced = fault_of(lambda: check_ledger(summary))
+        raise_first((unbalanced, lost, ledger.fault, damage if n_damaged else None))
     sys.exit(stopped.exit_code)

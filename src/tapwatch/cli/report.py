@@ -3,21 +3,24 @@
 import heapq
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapwatch.cli import say
-from tapwatch.errors import SinkError
+from tapwatch.errors import SinkError, TapwatchError
 
 if TYPE_CHECKING:
+    from tapwatch.alerts.sinks import LineSink
     from tapwatch.tables import Alert
+    from tapwatch.telemetry.interval import Interval
 
 #: Alerts kept for the table at the end; the most unusual ones.
 _SHOWN_MOST = 1000
 #: Late packets beyond this share are no reordering: the clock is wrong.
 _LATE_SHARE = 0.1
+_LOSSES_EVERY_S = 60.0
 
 
 class Worst:
@@ -49,20 +52,70 @@ def silent(_text: str) -> None:
     """Say nothing."""
 
 
-def write_summary(summary: dict[str, Any], path: Path | None) -> None:
-    """Write the ledger as JSON.
+class SummaryFile:
+    """Where `--summary` goes. What is in the way there is told last, and loses nothing else."""
 
-    Raises
-    ------
-    SinkError
-        The file cannot be written.
-    """
-    if path is None:
-        return
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.fault: SinkError | None = None
+
+    def write(self, summary: dict[str, Any]) -> None:
+        """Write the ledger as JSON, or note why that was not possible."""
+        if self._path is None:
+            return
+        try:
+            self._path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            self.fault = SinkError(
+                f"{self._path}: the summary could not be written: {error.strerror}"
+            )
+
+
+class Losses:
+    """Says that alerts cannot be written: the first time at once, then once a minute."""
+
+    def __init__(self, sink: "LineSink | None", told: Callable[[str], None]) -> None:
+        self._sink = sink
+        self._told = told
+        self._n_said = 0
+        self._interval: Interval | None = None
+
+    def step(self) -> None:
+        """Called after every batch."""
+        sink = self._sink
+        if sink is None or sink.reader_gone:
+            return
+        if sink.trouble is None and sink.lost == self._n_said:
+            return
+        if self._interval is None:
+            from tapwatch.telemetry.interval import Interval
+
+            self._interval = Interval(_LOSSES_EVERY_S)
+        elif not self._interval.due():
+            return
+        self._n_said = sink.lost
+        self._told(
+            f"warning: {sink.name}: {sink.last_error}: "
+            f"{sink.lost:,} alerts are lost, {sink.waiting:,} wait"
+        )
+
+
+def raise_first(faults: Iterable[TapwatchError | None]) -> None:
+    """Raise the first fault; say the others, so that none hides another."""
+    found = [fault for fault in faults if fault is not None]
+    for fault in found[1:]:
+        say(str(fault))
+    if found:
+        raise found[0]
+
+
+def fault_of(act: Callable[[], None]) -> TapwatchError | None:
+    """What an act raises, if it does."""
     try:
-        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SinkError(f"{path}: the summary could not be written: {error.strerror}") from error
+        act()
+    except TapwatchError as fault:
+        return fault
+    return None
 
 
 def report(

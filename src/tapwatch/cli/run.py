@@ -1,27 +1,32 @@
 """tapwatch run: a live interface through the house, until somebody stops it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from tapwatch.cli import say
+from tapwatch.cli import KernelCommand, say, stderr
 from tapwatch.cli.outputs import check_outputs
-from tapwatch.cli.report import Worst, report, silent, write_summary
+from tapwatch.cli.report import Losses, SummaryFile, Worst, fault_of, raise_first, report, silent
 from tapwatch.config import Config, load_config
 from tapwatch.errors import CaptureError
+from tapwatch.signals import StopSignal
 
 if TYPE_CHECKING:
     from tapwatch.alerts.sinks import LineSink
-    from tapwatch.capture import AfPacketSource
-    from tapwatch.daemon import StopSignal
 
 _KIB: Final = 1024
+#: At the end, standard error is given so long to take more.
+_LAST_WORDS_S: Final = 1.0
+#: Loading compiled kernels takes less, compiling them a minute or two.
+_PATIENCE_S: Final = 1.0
 
 
-@click.command("run")
+@click.command("run", cls=KernelCommand)
 @click.option("-i", "--interface", required=True, metavar="IFACE", help="Interface to watch.")
 @click.option(
     "--bundle",
@@ -86,26 +91,18 @@ def command(
     """Watch a network interface with trained bundles; write alerts, count everything.
 
     Needs the capability CAP_NET_RAW. SIGTERM or SIGINT: what the kernel has handed over is scored
-    and summed up; a second one ends at once.
+    and summed up; a second one ends at once. SIGHUP: the alerts file is opened anew.
     """
-    from tapwatch.alerts import open_sink
-    from tapwatch.capture import open_interface
-    from tapwatch.cli.status_line import StatusLine
-    from tapwatch.daemon import (
-        StopSignal,
-        Window,
-        check_ledger,
-        live_config,
-        load_scorers,
-        monitor,
-        warm,
-    )
+    with StopSignal(drains=False, survives_hangup=True) as signals:
+        from tapwatch.alerts import open_sink
+        from tapwatch.capture import open_interface
+        from tapwatch.cli.status_line import StatusLine
+        from tapwatch.daemon import Window, check_ledger, live_config, load_scorers, monitor, warm
 
-    config = live_config(load_config(config_file) if config_file else Config())
-    check_outputs((), {"--output": output, "--summary": summary_file})
-    with StopSignal() as signals:
+        config = live_config(load_config(config_file) if config_file else Config())
+        check_outputs((), {"--output": output, "--summary": summary_file})
         scorers = load_scorers(bundles, config)
-        worst = Worst()
+        worst, ledger = Worst(), SummaryFile(summary_file)
         line = StatusLine(lambda: worst.taken, quiet=quiet)
         ends = _Ends(signals)
         source = open_interface(
@@ -117,8 +114,26 @@ def command(
             said=line.say,
         )
         file = ends.sink = open_sink(output, append=True, tolerant=True) if output else None
-        warm(scorers, config, workers)
+        losses = Losses(file, line.say)
         told = silent if quiet else say
+
+        def step() -> None:
+            if signals.take_hangup():
+                _reopen(file, line.say)
+            line.step(source)
+            losses.step()
+
+        def start() -> None:
+            with _patience(told):
+                warm(scorers, config, workers)
+            signals.drains = True
+            stderr.wait_for_reader(0)
+            source.start(promiscuous=not no_promiscuous)
+            if duration is not None:
+                ends.after(duration)
+            line.begin()
+            told(f"watching {source.interface} ({source.ring_bytes // _KIB:,} KiB ring)")
+
         summary = monitor(
             source,
             scorers,
@@ -127,24 +142,24 @@ def command(
             stopped=signals,
             workers=workers,
             window=Window(listen or config.telemetry.listen, linger, told),
-            on_start=lambda: _start(source, ends, duration, not no_promiscuous, told),
-            on_batch=lambda: line.step(source),
-            on_summary=lambda made: write_summary(made, summary_file),
+            on_start=start,
+            on_batch=step,
+            on_summary=ledger.write,
         )
         source.close()
-    line.clear()
-    _close(file)
-    report(summary, worst.alerts, source.problems, quiet)
-    check_ledger(summary)
-    if source.failure:
-        raise CaptureError(source.failure)
+        stderr.wait_for_reader(_LAST_WORDS_S)
+        line.clear()
+        _close(file)
+        report(summary, worst.alerts, source.problems, quiet)
+        gone = CaptureError(source.failure) if source.failure else None
+        raise_first((fault_of(lambda: check_ledger(summary)), gone, ledger.fault))
     sys.exit(signals.exit_code)
 
 
 class _Ends:
     """True from the moment that somebody wants no more: a signal, the time, or the reader."""
 
-    def __init__(self, signals: "StopSignal") -> None:
+    def __init__(self, signals: StopSignal) -> None:
         self._signals = signals
         self._is_over: Callable[[], bool] = lambda: False
         self._was_over = False
@@ -162,17 +177,24 @@ class _Ends:
         return self._signals() or self._was_over or reader_gone
 
 
-def _start(
-    source: "AfPacketSource",
-    ends: _Ends,
-    duration: float | None,
-    promiscuous: bool,
-    told: Callable[[str], None],
-) -> None:
-    source.start(promiscuous=promiscuous)
-    if duration is not None:
-        ends.after(duration)
-    told(f"watching {source.interface} ({source.ring_bytes // _KIB:,} KiB ring)")
+@contextmanager
+def _patience(told: Callable[[str], None]) -> Iterator[None]:
+    """Say what takes so long, where it does."""
+    wait = "compiling the kernels; they are kept, and the next start is quick"
+    timer = Timer(_PATIENCE_S, told, (wait,))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _reopen(file: "LineSink | None", told: Callable[[str], None]) -> None:
+    if file is None:
+        told("SIGHUP: there is no alerts file to open anew; going on")
+        return
+    file.reopen()
+    told(f"SIGHUP: {file.name}: {file.trouble or 'opened anew'}; going on")
 
 
 def _close(file: "LineSink | None") -> None:
@@ -180,4 +202,4 @@ def _close(file: "LineSink | None") -> None:
         return
     file.close()
     if file.lost and not file.reader_gone:
-        say(f"warning: {file.lost:,} alerts could not be written")
+        say(f"warning: {file.lost:,} alerts could not be written: {file.name}: {file.last_error}")

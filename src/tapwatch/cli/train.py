@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from tapwatch.cli import KernelCommand
 from tapwatch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tapwatch.detect.manifest import Manifest
 
 
-@click.command("train")
+@click.command("train", cls=KernelCommand)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path())
 @click.option("--view", required=True, help="View whose rows are learnt: packet, flow.")
 @click.option("--detector", required=True, metavar="NAME", help="Detector: ae, deep_ae.")
