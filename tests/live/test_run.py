@@ -1,20 +1,25 @@
 """`tapwatch run` as an operator starts it, and stopped in every way there is."""
 
 import json
+import os
 import re
+import select
 import signal
+import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.program import BUNDLES, tapwatch, with_bundles
-from tests.live.wire import AT_ONCE, TAPWATCH, until
+from tests.live.wire import AT_ONCE, TAPWATCH, promiscuity, until
 from tests.test_pipeline import query
 
 FLOW, PACKET = BUNDLES
-START_S = 120  # kernels may have to be compiled
+START_S = 300  # kernels may have to be compiled, on a busy machine
 
 
 def odd(host: int) -> bytes:
@@ -44,15 +49,23 @@ def start(wire):
 class Run:
     """A `tapwatch run` on the far end that is watching already."""
 
-    def __init__(self, wire, *arguments, bundles=BUNDLES, before=()) -> None:
+    def __init__(self, wire, *arguments, bundles=BUNDLES, before=(), environment=()) -> None:
         command = (*before, *TAPWATCH, "run", "-i", wire.far, *with_bundles(bundles), *arguments)
         self.wire, self.told = wire, []
-        self.process = wire.start(*command)
+        self.process = wire.start("env", *environment, *command)
 
     def wait(self) -> "Run":
         """Wait until it watches."""
-        while not any(b"watching far" in line for line in self.told):
-            self.told.append(self.process.stderr.readline())
+        return self.wait_for("watching far")
+
+    def wait_for(self, text: str) -> "Run":
+        """Wait until it has said that."""
+        end_s = time.monotonic() + START_S
+        while text not in self.text:
+            # Past the buffer of the stream: `select` does not see what lies there.
+            ready = select.select([self.process.stderr], [], [], max(0, end_s - time.monotonic()))
+            assert ready[0], f"{text!r} not said within {START_S} s: {self.text}"
+            self.told.append(os.read(self.process.stderr.fileno(), 65_536))
             assert self.told[-1], self.text
         return self
 
@@ -73,11 +86,15 @@ class Run:
         """All that was said on stderr."""
         return b"".join(self.told).decode()
 
+    def served(self, path="/metrics") -> str:
+        """What is answered there."""
+        address = f"http://127.0.0.1:9477{path}"
+        with self.wire, urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.read().decode()
+
     def scrape(self) -> dict[str, float]:
         """All series that are served."""
-        address = "http://127.0.0.1:9477/metrics"
-        with self.wire, urllib.request.urlopen(address, timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = self.served().splitlines()
         return {
             name: float(value)
             for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")
@@ -193,6 +210,84 @@ def test_a_reader_that_leaves_ends_a_run_quietly(wire, start):
     assert first["in_iface"] == "far"
     assert code == 0
     assert "rror" not in run.text.replace("of the error", "")
+
+
+METRICS_PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "metrics.md"
+
+
+@pytest.mark.parametrize(("options", "promiscuous"), [((), 1), (("-p",), 0)])
+def test_what_is_served_is_what_the_reference_lists(wire, start, tmp_path, options, promiscuous):
+    """No metric is missing there, and none is too many; `-p` leaves the interface as it is."""
+    run = start("-o", tmp_path / "alerts", "--duration", "60", *options)
+
+    served = re.findall(r"^# TYPE (tapwatch_\w+) (\w+)$", run.served(), re.MULTILINE)
+    listed = re.findall(r"^\| `(\w+)` \| (\w+) \|", METRICS_PAGE.read_text(), re.MULTILINE)
+    seen = promiscuity(wire)
+    code = run.stop(signal.SIGTERM)
+
+    assert sorted(served) == sorted(listed)
+    assert len(served) > 50
+    assert seen == promiscuous
+    assert code == 0
+
+
+def test_a_drop_is_told_while_it_happens(wire, start, tmp_path):
+    """Not only at the end: while the process was stopped, its small ring was full."""
+    config = tmp_path / "config.toml"
+    config.write_text("[capture]\nring_blocks = 2\nring_block_bytes = 65536\n")
+    run = start("--config", config, bundles=(PACKET,))
+
+    run.process.send_signal(signal.SIGSTOP)
+    wire.send(*[query(i + 1, bytes(1000)) for i in range(1000)])
+    run.process.send_signal(signal.SIGCONT)
+    run.wait_for("dropped by the kernel")
+    alive = run.process.poll() is None
+    run.stop(signal.SIGTERM)
+
+    assert alive
+    assert re.search(r"warning: [\d,]+ packets were dropped by the kernel", run.text)
+
+
+def test_a_stop_of_three_seconds_costs_no_packet(wire, start, tmp_path):
+    """Of the whole process, on a wire of a few thousand packets a second, with the default ring."""
+    ledger = tmp_path / "ledger.json"
+    run = start("--summary", ledger, bundles=(PACKET,))
+
+    run.process.send_signal(signal.SIGSTOP)
+    n_sent, end_s = 0, time.monotonic() + 3
+    while time.monotonic() < end_s:
+        wire.send(query(n_sent % 1000 + 1))
+        n_sent += 1
+        time.sleep(0.0003)
+    run.process.send_signal(signal.SIGCONT)
+    run.stop(signal.SIGTERM)
+
+    summary = ended(run, ledger)
+    assert n_sent > 1500
+    assert (summary["capture"]["packets"], summary["capture"]["dropped"]) == (n_sent, 0)
+
+
+def test_who_compiles_says_so_and_a_taken_port_is_refused_before(wire, tmp_path):
+    """With a cold cache: /metrics answers meanwhile, but is not ready."""
+    cold = (f"NUMBA_CACHE_DIR={tmp_path}",)
+    with wire, socket.create_server(("127.0.0.1", 9477)):
+        taken = Run(wire, bundles=(PACKET,), environment=cold)
+        began_s = time.monotonic()
+        code = taken.stop()
+        took_s = time.monotonic() - began_s
+    run = Run(wire, bundles=(PACKET,), environment=cold)
+    run.wait_for("compiling the kernels")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        run.served("/-/ready")
+    packets = run.scrape()["tapwatch_flow_packets_total"]
+    run.process.kill()
+    with run.process:
+        pass
+
+    assert (code, took_s < 30) == (2, True), taken.text
+    assert "127.0.0.1:9477" in taken.text
+    assert "compiling" not in taken.text
+    assert packets == 0
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """The live source, in this process: what comes in is what tcpdump beside it records."""
 
-import json
 import socket
-import subprocess
 import time
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from tapwatch.capture import open_captures, open_interface, packet_socket, ring_
 from tapwatch.config import CaptureConfig, Config
 from tapwatch.errors import CaptureError, ConfigError
 from tapwatch.pipeline import Corridor
-from tests.live.wire import AT_ONCE, until
+from tests.live.wire import AT_ONCE, promiscuity, until
 from tests.test_pipeline import query
 from tests.test_silence import PACKED
 
@@ -506,13 +504,6 @@ def test_a_filter_is_locked(wire):
     source.close()
 
     assert asked == 1
-
-
-def promiscuity(wire) -> int:
-    """How many want the far end promiscuous."""
-    command = [*wire.inside, "ip", "-j", "-d", "link", "show", wire.far]
-    shown = subprocess.run(command, check=True, capture_output=True).stdout
-    return json.loads(shown)[0]["promiscuity"]
 
 
 @pytest.mark.parametrize("promiscuous", [False, True])

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import json
 import os
 import shutil
 import signal
@@ -146,6 +147,13 @@ def made(number: int) -> Wire:
             pytest.fail(f"{why}, and CI=true wants it")
         pytest.skip(why)
     return Wire(f"tw-{os.getpid()}-{number}")
+
+
+def promiscuity(wire: Wire) -> int:
+    """How many want the far end promiscuous."""
+    command = [*wire.inside, "ip", "-j", "-d", "link", "show", wire.far]
+    shown = subprocess.run(command, check=True, capture_output=True).stdout
+    return int(json.loads(shown)[0]["promiscuity"])
 
 
 def until(true, seconds: float = _ATTEMPT_S) -> None:

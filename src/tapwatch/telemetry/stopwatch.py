@@ -33,7 +33,7 @@ class _Stage:
 
 
 class Stopwatch:
-    """Busy time by stage, and wall and CPU time since it was made.
+    """Busy time by stage, and wall and CPU time since it was made, or told to begin.
 
     A thread of its own takes a `worker()`, whose time counts here.
 
@@ -55,6 +55,10 @@ class Stopwatch:
     def __init__(self, stages: Sequence[str] = STAGES) -> None:
         self._stages = {stage: _Stage() for stage in stages}
         self._workers: list[Stopwatch] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Count wall and CPU time from here."""
         self._wall_ns = time.perf_counter_ns()
         self._cpu_ns = time.process_time_ns()
 
@@ -79,12 +83,12 @@ class Stopwatch:
 
     @property
     def wall_s(self) -> float:
-        """Seconds since this stopwatch was made."""
+        """Seconds since this stopwatch began."""
         return (time.perf_counter_ns() - self._wall_ns) / 1e9
 
     @property
     def cpu_s(self) -> float:
-        """CPU seconds of the whole process since this stopwatch was made."""
+        """CPU seconds of the whole process since this stopwatch began."""
         return (time.process_time_ns() - self._cpu_ns) / 1e9
 
     def tallies(self) -> list[Tally]:
