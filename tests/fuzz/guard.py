@@ -7,6 +7,7 @@ by SIGSEGV, which whoever started it sees.
 import ctypes
 import mmap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,15 +66,37 @@ class _Pages:
         _LIBC.munmap(self.address, self.n_bytes + PAGE)
 
 
+def room_at_guard(n_bytes: int) -> NDArray[np.uint8]:
+    """An array whose last byte is the last one that may be touched."""
+    if n_bytes == 0:
+        return np.zeros(0, np.uint8)
+    pages = _Pages(n_bytes)
+    room = (ctypes.c_uint8 * n_bytes).from_address(pages.address + pages.n_bytes - n_bytes)
+    room.pages = pages  # type: ignore[attr-defined]  # lives as long as the array does
+    return np.frombuffer(room, np.uint8)
+
+
 def ending_at_guard(piece: bytes) -> NDArray[np.uint8]:
     """A copy whose last byte is the last one that may be read; read-only."""
-    pages = _Pages(len(piece))
-    room = (ctypes.c_uint8 * len(piece)).from_address(pages.address + pages.n_bytes - len(piece))
-    room.pages = pages  # type: ignore[attr-defined]  # lives as long as the array does
-    data = np.frombuffer(room, np.uint8) if piece else np.zeros(0, np.uint8)
+    data = room_at_guard(len(piece))
     data[:] = np.frombuffer(piece, np.uint8)
     data.flags.writeable = False
     return data
+
+
+class GuardedNumpy:
+    """Stand-in for numpy in a module whose buffers shall end at a guard."""
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is numpy's."""
+        return getattr(np, name)
+
+    @staticmethod
+    def empty(shape: Any, dtype: Any = float) -> NDArray[Any]:
+        """Bytes in a row end at a guard."""
+        if dtype is np.uint8 and isinstance(shape, int):
+            return room_at_guard(shape)
+        return np.empty(shape, dtype)
 
 
 class GuardedWindow:

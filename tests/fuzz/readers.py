@@ -20,14 +20,14 @@ from unittest import mock
 
 import zstandard
 
-from tapwatch.capture import open_captures, reader
+from tapwatch.capture import open_captures, reader, windows
 from tapwatch.capture.source import CaptureCounts
 from tapwatch.errors import CaptureError, ConfigError
 from tests.capture import naive
 from tests.fuzz import seeds
 from tests.fuzz.cases import Case, Finding
 from tests.fuzz.filters import TEXTS, can_filter, is_filter, matches
-from tests.fuzz.guard import GuardedWindow
+from tests.fuzz.guard import GuardedNumpy, GuardedWindow
 from tests.fuzz.mutate import borders, spoil_file
 
 FILE_BYTES_MAX = 100_000
@@ -125,6 +125,8 @@ def _check_plain(path: Path, raw: bytes, outcome: tuple[Any, ...]) -> None:
     for step in (1, 50, len(raw) + 1):
         with _guarded_stream(raw, step):
             _same(outcome, read([str(path)]), "a guarded buffer")
+    with mock.patch.object(windows, "np", GuardedNumpy()):
+        _same(outcome, read([str(path)]), "a file in guarded buffers")
     _check_split(path.parent, raw, outcome)
 
 
