@@ -127,7 +127,7 @@ def monitor(
 
         run(source, house, until, lambda _: publish(), watch)
         summary = _summary(house, watch)
-        collector.publish()
+        collector.publish(is_over=True)
         on_summary(summary)
         if window.linger_s and not stopped():
             window.said(f"done; the metrics stay for {window.linger_s:g} s (--linger)")

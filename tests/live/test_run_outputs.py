@@ -1,6 +1,5 @@
 """`tapwatch run` whose outputs do not do what they should, and signals beyond the first SIGTERM."""
 
-import contextlib
 import json
 import os
 import re
@@ -10,9 +9,9 @@ import time
 
 import pytest
 
-from tests.e2e.program import BUNDLES
-from tests.live.test_run import Run, ended, odd, start  # noqa: F401 (a fixture)
-from tests.live.wire import until
+from tests.e2e.program import BUNDLES, with_bundles
+from tests.live.test_run import ended, odd, start  # noqa: F401 (a fixture)
+from tests.live.wire import TAPWATCH, until
 
 PACKET = BUNDLES[1:]
 
@@ -90,7 +89,7 @@ def test_standard_error_that_stalls_does_not_hold_up_a_run(wire, start, tmp_path
 def test_a_hangup_opens_the_alerts_file_anew_and_ends_nothing(wire, start, tmp_path):  # noqa: F811
     """What log rotation sends; and what a terminal sends that goes away."""
     ledger, alerts = tmp_path / "ledger.json", tmp_path / "alerts"
-    run = start("-o", alerts, "--summary", ledger, "--quiet", bundles=PACKET, before=())
+    run = start("-o", alerts, "--summary", ledger, bundles=PACKET)
     alerts.rename(tmp_path / "alerts.1")
 
     run.process.send_signal(signal.SIGHUP)
@@ -140,9 +139,12 @@ def test_alerts_that_cannot_be_written_are_told_at_once(wire, start):  # noqa: F
     assert "warning: 2 alerts could not be written: /dev/full: No space left" in run.text
 
 
-def test_a_summary_that_cannot_be_written_hides_nothing(wire, start):  # noqa: F811
+def test_a_summary_that_cannot_be_written_hides_nothing(wire, start, tmp_path):  # noqa: F811
     """The ledger and the losses are told before; exit 1."""
-    run = start("-o", "/dev/full", "--summary", "/dev/full", bundles=PACKET)
+    folder = tmp_path / "ledgers"
+    folder.mkdir()
+    run = start("-o", "/dev/full", "--summary", folder / "ledger.json", bundles=PACKET)
+    folder.rmdir()
     wire.send(odd(1))
 
     code = run.stop(signal.SIGTERM)
@@ -150,7 +152,7 @@ def test_a_summary_that_cannot_be_written_hides_nothing(wire, start):  # noqa: F
     assert code == 1
     assert "The ledger balances" in run.text
     assert "warning: 1 alerts could not be written" in run.text
-    assert "/dev/full: the summary could not be written: No space left on device" in run.text
+    assert "ledger.json: the summary could not be written: No such file" in run.text
     assert "Traceback" not in run.text
 
 
@@ -175,9 +177,10 @@ def test_a_run_whose_terminal_goes_away_goes_on(wire, tmp_path):
     """SIGHUP comes, twice; what it says goes nowhere; SIGTERM ends it with its summary."""
     ledger, alerts = tmp_path / "ledger.json", tmp_path / "alerts"
     terminal, other = os.openpty()
-    command = Run.command(wire, "-o", alerts, "--summary", ledger, bundles=PACKET)
+    options = ("-o", str(alerts), "--summary", str(ledger))
+    command = (*TAPWATCH, "run", "-i", wire.far, *with_bundles(PACKET), *options)
     process = subprocess.Popen(
-        ["setsid", "--ctty", "--wait", *wire.inside, *command],
+        ["setsid", "--ctty", *wire.inside, *command],
         stdin=other,
         stdout=other,
         stderr=other,
@@ -187,25 +190,12 @@ def test_a_run_whose_terminal_goes_away_goes_on(wire, tmp_path):
     while b"watching far" not in said:
         said += os.read(terminal, 4096)
     os.close(terminal)
-    [child] = _descendants(process.pid, b"tapwatch")
 
     wire.send(*[odd(i) for i in range(20)])
     until(lambda: alerts.read_bytes().count(b"\n") == 20)
     time.sleep(1)  # two lines for the terminal that there is not
-    os.kill(child, signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
     code = process.wait(60)
 
     assert code == 0
     assert json.loads(ledger.read_text())["alerts"]["raised"] == 20
-
-
-def _descendants(parent: int, word: bytes) -> list[int]:
-    """Processes below `parent` that have no children, and `word` in their command."""
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{parent}/task/{parent}/children") as file:
-            children = [int(pid) for pid in file.read().split()]
-        if children:
-            return [pid for child in children for pid in _descendants(child, word)]
-        with open(f"/proc/{parent}/cmdline", "rb") as file:
-            return [parent] if word in file.read() else []
-    return []

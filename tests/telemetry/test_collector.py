@@ -3,6 +3,7 @@
 import random
 import subprocess
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -220,3 +221,20 @@ def test_traffic_adds_no_series(tmp_path):
     assert policy.raised > 900
     assert after == before
     sink.close()
+
+
+def test_the_time_of_the_last_turn_stands_still_with_the_main_loop():
+    """A scrape does not move it, a publish does; when the run is over it is not there."""
+    name = "tapwatch_pipeline_last_turn_timestamp_seconds"
+    before_s = time.time()
+    collector = TallyCollector([made.tallies])
+    first = value(collector, name)
+    time.sleep(0.01)
+
+    assert before_s <= first <= time.time() - 0.01
+    assert value(collector, name) == first
+    collector.publish()
+    assert value(collector, name) > first
+    collector.publish(is_over=True)
+    assert value(collector, name) is None
+    assert value(collector, "tapwatch_flow_active") == 17

@@ -66,8 +66,10 @@ class TallyCollector(Collector):
         self._rooms = (*self._rooms, room)
         self.publish()
 
-    def publish(self) -> None:
+    def publish(self, *, is_over: bool = False) -> None:
         """Make what the rooms count at this moment the next scrape's answer.
+
+        With `is_over` the time of the last turn is left out: no other turn is to be expected.
 
         Raises
         ------
@@ -75,7 +77,8 @@ class TallyCollector(Collector):
             Two rooms use one name for different things.
         """
         families: dict[str, Tally] = {}
-        for room in self._rooms:
+        rooms = self._rooms if is_over else (*self._rooms, turn_tallies)
+        for room in rooms:
             for tally in room():
                 known = families.get(tally.name)
                 families[tally.name] = _frozen(tally) if known is None else _joined(known, tally)
@@ -115,6 +118,19 @@ def build_tallies() -> list[Tally]:
             "The version that runs; always 1.",
             ("version", "python"),
             {(__version__, platform.python_version()): 1},
+        )
+    ]
+
+
+def turn_tallies() -> list[Tally]:
+    """When the main loop went round; in a snapshot that gets old, it stands still."""
+    return [
+        Tally(
+            "pipeline_last_turn_timestamp_seconds",
+            "gauge",
+            "When the main loop last went round; absent when the run is over (--linger).",
+            (),
+            {(): time.time()},
         )
     ]
 
