@@ -111,6 +111,24 @@ def test_an_equation_that_does_not_hold_is_told(change):
     assert imbalances(summary) != []
 
 
+@pytest.mark.parametrize("name", ["dropped", "loopback_copies", "unread", "kernel_packets"])
+def test_a_packet_that_the_kernel_counted_and_nobody_else_is_told(name):
+    """Each of the counts beside those that were read is in the equation, with its sign."""
+    house, _, _ = replay()
+    summary = house.summary()
+    live = {"kernel_packets": 400 + 7 + 20 + 300, "loopback_copies": 20, "unread": 300}
+    summary["capture"] |= live | {"dropped": 7}
+    assert imbalances(summary) == []
+
+    summary["capture"][name] += 1
+
+    counted, accounted = (728, 727) if name == "kernel_packets" else (727, 728)
+    assert imbalances(summary) == [
+        "capture.kernel_packets = packets + dropped + loopback_copies + unread: "
+        f"{counted} is not {accounted}"
+    ]
+
+
 @pytest.mark.parametrize(
     ("batch_frames", "max_rows", "workers"), [(1, 1, 1), (7, 64, 2), (399, 8, 1), (8192, 1, 2)]
 )
