@@ -162,9 +162,9 @@ def test_without_libpcap_the_package_is_named(monkeypatch):
 
     monkeypatch.setattr(bpf.ctypes, "CDLL", missing)
     monkeypatch.setattr(bpf.ctypes.util, "find_library", lambda _name: None)
-    bpf._libpcap.cache_clear()
+    bpf._loaded.cache_clear()
     try:
-        with pytest.raises(ConfigError, match=r"libpcap0\.8"):
+        with pytest.raises(ConfigError, match=r"--filter = 'tcp': want libpcap.*libpcap0\.8"):
             compile_for_link_type("tcp", 1)
     finally:
-        bpf._libpcap.cache_clear()
+        bpf._loaded.cache_clear()

@@ -72,8 +72,8 @@ class _BpfProgram(ctypes.Structure):
 
 
 @cache
-def _libpcap() -> ctypes.CDLL:
-    """Load libpcap and say what its functions take."""
+def _loaded() -> ctypes.CDLL | None:
+    """Load libpcap and say what its functions take; None where it is missing."""
     # The name on Debian and on the others; `find_library` may start a compiler to find it.
     names: tuple[Callable[[], str | None], ...] = (
         lambda: "libpcap.so.0.8",
@@ -86,9 +86,15 @@ def _libpcap() -> ctypes.CDLL:
                 return _declared(ctypes.CDLL(path))
         except OSError:
             continue
-    raise ConfigError(
-        _KEY, "a filter", "libpcap, which compiles it", "install Debian's package libpcap0.8"
-    )
+    return None
+
+
+def _libpcap(text: str) -> ctypes.CDLL:
+    """The library, for the sake of a filter."""
+    if (library := _loaded()) is None:
+        want, hint = "libpcap, which compiles it", "install Debian's package libpcap0.8"
+        raise ConfigError(_KEY, text, want, hint)
+    return library
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
@@ -141,7 +147,7 @@ def compile_for_link_type(
     ConfigError
         libpcap refuses the filter, for this link type at least, or is missing.
     """
-    raw, library = _encoded(text), _libpcap()
+    raw, library = _encoded(text), _libpcap(text)
     order = ">" if is_big_endian else "<"
     number = _SYNONYMS.get(link_type, link_type)
     header = struct.pack(order + "IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, max(1, snap_bytes), number)
@@ -154,7 +160,7 @@ def compile_for_link_type(
 
 def _opened(header: bytes, text: str) -> int:
     """A handle of libpcap for a capture file without records, which has to be closed."""
-    library, libc = _libpcap(), ctypes.CDLL(None)
+    library, libc = _libpcap(text), ctypes.CDLL(None)
     libc.fdopen.restype, libc.fdopen.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_char_p)
     libc.fclose.argtypes = (ctypes.c_void_p,)
     error = ctypes.create_string_buffer(_ERROR_BYTES)
@@ -190,7 +196,7 @@ def compile_for_interface(text: str, interface: str) -> Program:
     CaptureError
         The interface cannot be opened; for want of permission, the message says which is wanted.
     """
-    raw, library = _encoded(text), _libpcap()
+    raw, library = _encoded(text), _libpcap(text)
     if "\0" in interface:
         raise CaptureError(f"{interface!r}: want the name of an interface")
     name = interface.encode("utf-8", "surrogateescape")
@@ -201,7 +207,7 @@ def compile_for_interface(text: str, interface: str) -> Program:
     try:
         library.pcap_set_snaplen(handle, SNAP_BYTES)
         library.pcap_set_timeout(handle, 100)
-        _check_activated(interface, handle, library.pcap_activate(handle))
+        _check_activated(library, interface, handle, library.pcap_activate(handle))
         net, mask = ctypes.c_uint32(), ctypes.c_uint32()
         # Without an IPv4 address of its own the interface has no network to broadcast to.
         has_net = library.pcap_lookupnet(name, ctypes.byref(net), ctypes.byref(mask), error) == 0
@@ -214,10 +220,9 @@ def compile_for_interface(text: str, interface: str) -> Program:
         library.pcap_close(handle)
 
 
-def _check_activated(interface: str, handle: int, status: int) -> None:
+def _check_activated(library: ctypes.CDLL, interface: str, handle: int, status: int) -> None:
     if status >= 0:
         return  # 0, or a warning that does not touch the program
-    library = _libpcap()
     said = _said(library.pcap_geterr(handle)) or _said(library.pcap_statustostr(status))
     if status in _ERROR_PERMISSION:
         want = "the capability CAP_NET_RAW: run as root, or let systemd give it"
@@ -238,7 +243,7 @@ def _encoded(text: str) -> bytes:
 
 def _compiled(handle: int, text: str, raw: bytes, netmask: int) -> NDArray[Any]:
     """Compile, and copy the program out of libpcap's memory."""
-    library, program = _libpcap(), _BpfProgram()
+    library, program = _libpcap(text), _BpfProgram()
     if library.pcap_compile(handle, ctypes.byref(program), raw, 1, netmask) != 0:
         raise ConfigError(
             _KEY, text, _WANTED, f"libpcap: {_said(library.pcap_geterr(handle)) or 'no reason'}"

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from tapwatch.capture import layout as at
 from tapwatch.capture.delivery import Delivery, InterfaceTable, read_only
 from tapwatch.capture.kernel import gather
-from tapwatch.capture.listing import expand, is_named_as_capture, is_regular, size_of
+from tapwatch.capture.listing import (
+    allow_open_files,
+    expand,
+    is_named_as_capture,
+    is_regular,
+    size_of,
+)
 from tapwatch.capture.reader import CaptureFile, NotACapture
 from tapwatch.capture.sieve import Sieve
 from tapwatch.capture.source import CaptureCounts, Damage, never, tallies_of
@@ -136,6 +142,7 @@ class FileSource:
         self._runs: list[_Run] = []
         self._done_bytes = 0
         files = expand(paths)
+        allow_open_files(len(files))
         self._block_bytes = max(_BLOCK_MIN_BYTES, min(_BLOCK_BYTES, _BLOCKS_BYTES // len(files)))
         self._total_bytes = size_of([path for path, _ in files])
         self._opened = 0

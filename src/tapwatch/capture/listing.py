@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import stat
 from collections.abc import Sequence
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from tapwatch.errors import CaptureError
 
 STDIN: Final = "-"
+_OTHER_FILES: Final = 256  # that a process has open beside its captures
 
 #: Names that promise a capture: `tcpdump -C` counts behind them, packers append to them.
 _CAPTURE_NAME: Final = re.compile(
@@ -43,7 +45,7 @@ def expand(paths: Sequence[str]) -> list[tuple[str, bool]]:
             files.append((path, False))
             continue
         try:
-            entries = sorted(entry.path for entry in os.scandir(path) if entry.is_file())
+            entries = sorted(entry.path for entry in os.scandir(path) if _may_be_read(entry))
         except OSError as error:
             raise CaptureError(f"{path}: cannot be listed ({error.strerror})") from error
         if not entries:
@@ -52,6 +54,21 @@ def expand(paths: Sequence[str]) -> list[tuple[str, bool]]:
             )
         files += [(entry, True) for entry in entries]
     return files
+
+
+def _may_be_read(entry: os.DirEntry[str]) -> bool:
+    """A file; or the name of a capture that leads nowhere, so that opening it says so."""
+    is_dangling = entry.is_symlink() and not os.path.exists(entry.path)
+    return entry.is_file() or (is_dangling and is_named_as_capture(entry.name))
+
+
+def allow_open_files(n_files: int) -> None:
+    """Raise the process's limit of open files, as far as it may: overlapping files are open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = n_files + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def size_of(paths: Sequence[str]) -> int:

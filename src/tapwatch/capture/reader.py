@@ -77,7 +77,12 @@ def open_window(path: str, block_bytes: int, stopped: Callable[[], bool] = never
         except NotACapture:
             os.close(fd)
             raise
-    return StreamWindow(fd, block_bytes, stopped)
+    try:
+        return StreamWindow(fd, block_bytes, stopped)
+    except Stopped:
+        if fd > 2:
+            os.close(fd)
+        raise
 
 
 class CaptureFile:
@@ -255,6 +260,7 @@ class CaptureFile:
         elif head.startswith(at.SNOOP_MAGIC):
             trouble = f"a snoop file header of {len(head)} bytes, cut short"
             if len(head) >= at.SNOOP_HEADER_BYTES:
+                damage = None  # it may be shorter than the pcap header that was asked for
                 self._interfaces, trouble = read_snoop_header(head, self._state, self._table)
         elif head[:4] == at.PCAPNG_MAGIC:
             self._state["format"] = at.PCAPNG
@@ -263,11 +269,7 @@ class CaptureFile:
             if self._offset == 0:
                 trouble = "a pcapng section header that cannot be read"
         else:
-            trouble, is_known = _foreign(head)
-            if self._window.damage is not None:
-                is_known = True
-            elif len(head) >= at.MAGIC_MIN_BYTES:
-                damage = None  # it ends before a file header would, as any short text does
+            trouble, damage, is_known = self._foreign(head, damage)
         self.damage = None
         if trouble:
             why = f" ({damage[1].removeprefix(self.path + ': ')})" if damage else ""
@@ -278,6 +280,19 @@ class CaptureFile:
             )
         # A file header alone may be shorter than the longest one, which was asked for.
         self._is_done = False
+
+    def _foreign(
+        self, head: bytes, damage: tuple[Damage, str] | None
+    ) -> tuple[str, tuple[Damage, str] | None, bool]:
+        """What a file is that begins otherwise, what ails it, whether it is a capture or packed."""
+        if self._window.damage is not None:
+            return _beginning(head), damage, True
+        if not head:
+            return _beginning(head), (Damage.CUT_SHORT, "empty"), False
+        if len(head) < at.MAGIC_MIN_BYTES:
+            return _beginning(head), damage, False
+        # It may end before a file header would, as any short text does.
+        return _beginning(head), None, head.startswith(tuple(at.FOREIGN))
 
     def _section_bytes(self) -> int:
         """Bytes to read of the section header at the walk's offset, as far as can be told."""
@@ -334,9 +349,9 @@ def _padded(n_bytes: int) -> int:
     return n_bytes + 3 & ~3
 
 
-def _foreign(head: bytes) -> tuple[str, bool]:
-    """What a file that begins so is, in words, and whether it is a capture or packed."""
+def _beginning(head: bytes) -> str:
+    """What a file that begins so is, in words."""
     for magic, name in at.FOREIGN.items():
         if head.startswith(magic):
-            return name, True
-    return f"the bytes {head[:8].hex(' ')}" if head else "no byte", False
+            return name
+    return f"the bytes {head[:8].hex(' ')}" if head else "no byte"

@@ -119,7 +119,7 @@ class FileWindow:
         """Fill the room from `place` on; how much of it is good."""
         n = 0
         try:
-            while n < len(room) and (more := os.preadv(self._fd, [room[n:]], place + n)):
+            while n < len(room) and (more := os.preadv(self._fd, [room[n:].data], place + n)):
                 n += more
             is_same = self._look_at_beginning() == self._beginning
         except OSError as error:
