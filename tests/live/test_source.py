@@ -345,7 +345,8 @@ def test_an_interface_without_a_carrier_is_waited_for(wire, filter_text):
     until(lambda: (tap.read(), tap.metric("capture_interface_up"))[1] == 1)
     wire.send(query(1))
     tap.read_until(1)
-    tap.stop()
+
+    assert tap.stop().packets == 1
 
 
 def test_an_interface_that_is_deleted_ends_the_source(wire):

@@ -40,7 +40,6 @@ def test_the_rate_is_that_of_the_time_that_was_watched(clock, capsys):
     line = StatusLine(lambda: 3, quiet=False)
     source = SimpleNamespace(counts=CaptureCounts())
     clock.at_s += 98
-    line.begin()
 
     line.step(source)
     early = capsys.readouterr().err

@@ -131,7 +131,6 @@ def command(
             source.start(promiscuous=not no_promiscuous)
             if duration is not None:
                 ends.after(duration)
-            line.begin()
             told(f"watching {source.interface} ({source.ring_bytes // _KIB:,} KiB ring)")
 
         summary = monitor(

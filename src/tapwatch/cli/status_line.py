@@ -35,17 +35,15 @@ class StatusLine:
         self._is_terminal = sys.stderr.isatty()
         self._packets = self._dropped = 0
         self._drops_interval: Interval | None = None
-        self.begin()
-
-    def begin(self) -> None:
-        """Count time from here: the wire is watched."""
-        self._interval = Interval(_TERMINAL_EVERY_S if self._is_terminal else _PLAIN_EVERY_S)
+        self._interval: Interval | None = None  # from the first step on: the wire is watched
 
     def step(self, source: Source) -> None:
         """Called after every batch; says something when it is time."""
         counts = source.counts
         if counts.dropped > self._dropped:
             self._say_drops(counts)
+        if self._interval is None:
+            self._interval = Interval(_TERMINAL_EVERY_S if self._is_terminal else _PLAIN_EVERY_S)
         if self._quiet or not self._interval.due():
             return
         rate = (counts.packets - self._packets) / self._interval.passed_s
