@@ -20,7 +20,7 @@ kernel = pytest.mark.kernel
 
 def libpcap_says(program, frame, wire):
     """Whether libpcap's own interpreter lets a frame pass."""
-    library = bpf._libpcap()
+    library = bpf._libpcap("")
     library.bpf_filter.restype = ctypes.c_uint
     library.bpf_filter.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint)
     raw = ctypes.create_string_buffer(program.tobytes())
