@@ -243,6 +243,7 @@ class House:
                 "filtered": capture.filtered,
                 "recorder_dropped": capture.recorder_dropped,
                 "truncated_files": capture.truncated_files,
+                "skipped_files": capture.skipped_files,
             },
             "decode": dict(decoder.counts),
             "flows": flows.counts,

@@ -91,61 +91,45 @@ class Source(Protocol):
 
 def tallies_of(counts: CaptureCounts, interface: str, worker: str = "0") -> list[Tally]:
     """The counts of one source as the metrics want them; `interface` never comes from a file."""
-
-    def counter(name: str, text: str, value: int) -> Tally:
-        return Tally(name, "counter", text, ("interface", "worker"), {(interface, worker): value})
-
-    def plain(name: str, text: str, value: int) -> Tally:
-        return Tally(name, "counter", text, (), {(): value})
-
-    damaged: Mapping[tuple[str, ...], float] = {(str(d),): counts.damaged_files[d] for d in Damage}
-    return [
-        counter("capture_received_packets_total", "Frames taken in.", counts.packets),
-        counter("capture_received_bytes_total", "Their bytes on the wire.", counts.bytes),
-        counter(
-            "capture_dropped_packets_total",
-            "Frames lost before they could be read.",
-            counts.dropped,
-        ),
-        plain(
-            "capture_filtered_packets_total",
-            "Frames of files that the operator's filter kept back.",
-            counts.filtered,
-        ),
-        plain(
-            "capture_recorder_dropped_packets_total",
-            "Frames that the recorder of a file says it lost.",
-            counts.recorder_dropped,
-        ),
-        counter(
-            "capture_truncated_packets_total",
+    by_interface = (
+        ("received_packets", "Frames taken in.", counts.packets),
+        ("received_bytes", "Their bytes on the wire.", counts.bytes),
+        ("dropped_packets", "Frames lost before they could be read.", counts.dropped),
+        (
+            "truncated_packets",
             "Frames of which only the first bytes were captured.",
             counts.truncated_packets,
         ),
-        plain(
-            "capture_late_frames_total", "Frames older than one before them.", counts.late_frames
+    )
+    plain = (
+        (
+            "filtered_packets",
+            "Frames of files that the operator's filter kept back.",
+            counts.filtered,
         ),
-        Tally(
-            "capture_damaged_files_total",
-            "counter",
-            "Captures that could not be read to their end.",
-            ("reason",),
-            damaged,
+        (
+            "recorder_dropped_packets",
+            "Frames that the recorder of a file says it lost.",
+            counts.recorder_dropped,
         ),
-        plain(
-            "capture_skipped_files_total",
+        ("late_frames", "Frames older than one before them.", counts.late_frames),
+        (
+            "skipped_files",
             "Files of folders that look like captures but cannot be read here.",
             counts.skipped_files,
         ),
-        plain(
-            "capture_skipped_blocks_total",
-            "Pcapng blocks of which nothing is read.",
-            counts.skipped_blocks,
-        ),
-        plain(
-            "capture_saturated_times_total",
-            "Time stamps outside 1823 to 2116.",
-            counts.saturated_times,
+        ("skipped_blocks", "Pcapng blocks of which nothing is read.", counts.skipped_blocks),
+        ("saturated_times", "Time stamps outside 1823 to 2116.", counts.saturated_times),
+    )
+    labels = ("interface", "worker")
+    return [
+        *(_counter(name, text, labels, {(interface, worker): n}) for name, text, n in by_interface),
+        *(_counter(name, text, (), {(): n}) for name, text, n in plain),
+        _counter(
+            "damaged_files",
+            "Captures that could not be read to their end.",
+            ("reason",),
+            {(str(d),): counts.damaged_files[d] for d in Damage},
         ),
         Tally(
             "capture_last_packet_timestamp_seconds",
@@ -155,3 +139,9 @@ def tallies_of(counts: CaptureCounts, interface: str, worker: str = "0") -> list
             {(interface,): counts.last_ts_ns / 1e9},
         ),
     ]
+
+
+def _counter(
+    name: str, text: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]
+) -> Tally:
+    return Tally(f"capture_{name}_total", "counter", text, labels, values)

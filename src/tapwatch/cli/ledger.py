@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 #: What is told beside the packets, where it is not 0; the last two are of live taps only.
-_BESIDE = ("dropped", "filtered", "truncated_files", "loopback_copies", "unread")
+_BESIDE = ("dropped", "filtered", "truncated_files", "skipped_files", "loopback_copies", "unread")
 
 
 def render_ledger(summary: Mapping[str, Any], console: Console) -> None:

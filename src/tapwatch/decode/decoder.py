@@ -135,8 +135,8 @@ class Decoder:
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     """A view that cannot be written to.
 
-    Numba compiles a kernel once more for each kind of array: mapped files cannot be written to,
-    buffers can, and one of the two is enough.
+    Numba compiles a kernel once more for each kind of array: what a source hands out cannot be
+    written to, other buffers can, and one of the two is enough.
     """
     view = array.view()
     view.flags.writeable = False
