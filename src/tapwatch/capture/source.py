@@ -92,41 +92,49 @@ class Source(Protocol):
 def tallies_of(counts: CaptureCounts, interface: str, worker: str = "0") -> list[Tally]:
     """The counts of one source as the metrics want them; `interface` never comes from a file."""
     by_interface = (
-        ("received_packets", "Frames taken in.", counts.packets),
-        ("received_bytes", "Their bytes on the wire.", counts.bytes),
-        ("dropped_packets", "Frames lost before they could be read.", counts.dropped),
+        ("capture_received_packets_total", "Frames taken in.", counts.packets),
+        ("capture_received_bytes_total", "Their bytes on the wire.", counts.bytes),
+        ("capture_dropped_packets_total", "Frames lost before they could be read.", counts.dropped),
         (
-            "truncated_packets",
+            "capture_truncated_packets_total",
             "Frames of which only the first bytes were captured.",
             counts.truncated_packets,
         ),
     )
     plain = (
         (
-            "filtered_packets",
+            "capture_filtered_packets_total",
             "Frames of files that the operator's filter kept back.",
             counts.filtered,
         ),
         (
-            "recorder_dropped_packets",
+            "capture_recorder_dropped_packets_total",
             "Frames that the recorder of a file says it lost.",
             counts.recorder_dropped,
         ),
-        ("late_frames", "Frames older than one before them.", counts.late_frames),
+        ("capture_late_frames_total", "Frames older than one before them.", counts.late_frames),
         (
-            "skipped_files",
+            "capture_skipped_files_total",
             "Files of folders that look like captures but cannot be read here.",
             counts.skipped_files,
         ),
-        ("skipped_blocks", "Pcapng blocks of which nothing is read.", counts.skipped_blocks),
-        ("saturated_times", "Time stamps outside 1823 to 2116.", counts.saturated_times),
+        (
+            "capture_skipped_blocks_total",
+            "Pcapng blocks of which nothing is read.",
+            counts.skipped_blocks,
+        ),
+        (
+            "capture_saturated_times_total",
+            "Time stamps outside 1823 to 2116.",
+            counts.saturated_times,
+        ),
     )
     labels = ("interface", "worker")
     return [
         *(_counter(name, text, labels, {(interface, worker): n}) for name, text, n in by_interface),
         *(_counter(name, text, (), {(): n}) for name, text, n in plain),
         _counter(
-            "damaged_files",
+            "capture_damaged_files_total",
             "Captures that could not be read to their end.",
             ("reason",),
             {(str(d),): counts.damaged_files[d] for d in Damage},
@@ -144,4 +152,4 @@ def tallies_of(counts: CaptureCounts, interface: str, worker: str = "0") -> list
 def _counter(
     name: str, text: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]
 ) -> Tally:
-    return Tally(f"capture_{name}_total", "counter", text, labels, values)
+    return Tally(name, "counter", text, labels, values)
