@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tapwatch.cli import KernelCommand
+from tapwatch.cli import KernelCommand, options
 from tapwatch.config import Config, load_config
 from tapwatch.errors import ConfigError, SinkError
 
@@ -45,13 +45,9 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("-o", "--output", type=_PATH, metavar="DIR", help="Write DIR/results.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
-@click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads."
-)
-@click.option(
-    "--filter", "filter_text", metavar="BPF", help="Use only packets that match, as tcpdump has it."
-)
-@click.option("--config", "config_file", type=_PATH, metavar="FILE.toml")
+@options.workers
+@options.filter_text
+@options.config_file
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
     captures: tuple[str, ...],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tapwatch.cli import KernelCommand, say
+from tapwatch.cli import KernelCommand, options, say
 from tapwatch.cli.outputs import check_outputs
 
 if TYPE_CHECKING:
@@ -31,13 +31,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Head columns with our names, or as Wireshark and CSE-CIC-IDS2018 spell them.",
 )
-@click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads."
-)
-@click.option(
-    "--filter", "filter_text", metavar="BPF", help="Use only packets that match, as tcpdump has it."
-)
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.toml")
+@options.workers
+@options.filter_text
+@options.config_file
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def command(
     captures: tuple[str, ...],

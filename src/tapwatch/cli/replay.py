@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from tapwatch.cli import KernelCommand, say
+from tapwatch.cli import KernelCommand, options, say
 from tapwatch.cli.outputs import check_outputs
 from tapwatch.cli.report import SummaryFile, Worst, fault_of, raise_first, report, silent
 from tapwatch.config import Config, load_config
@@ -27,15 +27,7 @@ def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 
 @click.command("replay", cls=KernelCommand)
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
-@click.option(
-    "--bundle",
-    "bundles",
-    multiple=True,
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Trained model to score with; may be given again.",
-)
+@options.bundles
 @click.option("-o", "--output", metavar="FILE|-", help="Write alerts as JSON lines.")
 @click.option(
     "--speed",
@@ -45,16 +37,9 @@ def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     metavar="max|FACTOR",
     help="As fast as it goes, or FACTOR times the speed of the capture.",
 )
-@click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads."
-)
-@click.option(
-    "--filter",
-    "filter_text",
-    metavar="BPF",
-    help="Use only packets that match, as tcpdump has it.",
-)
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.toml")
+@options.workers
+@options.filter_text
+@options.config_file
 @click.option("--listen", metavar="ADDR:PORT", help="Serve metrics while it runs.")
 @click.option(
     "--linger",

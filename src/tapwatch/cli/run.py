@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from tapwatch.cli import KernelCommand, say, stderr
+from tapwatch.cli import KernelCommand, options, say, stderr
 from tapwatch.cli.outputs import check_outputs
 from tapwatch.cli.report import Losses, SummaryFile, Worst, fault_of, raise_first, report, silent
 from tapwatch.config import Config, load_config
@@ -28,24 +28,14 @@ _PATIENCE_S: Final = 1.0
 
 @click.command("run", cls=KernelCommand)
 @click.option("-i", "--interface", required=True, metavar="IFACE", help="Interface to watch.")
-@click.option(
-    "--bundle",
-    "bundles",
-    multiple=True,
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Trained model to score with; may be given again.",
-)
+@options.bundles
 @click.option("-o", "--output", metavar="FILE|-", help="Append alerts as JSON lines.")
 @click.option("--filter", "filter_text", metavar="BPF", help="Packets to watch, as tcpdump has it.")
 @click.option(
     "--listen", metavar="ADDR:PORT", help="Serve metrics there.  [default: 127.0.0.1:9477]"
 )
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.toml")
-@click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads."
-)
+@options.config_file
+@options.workers
 @click.option(
     "--summary",
     "summary_file",

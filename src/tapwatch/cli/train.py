@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from tapwatch.cli import KernelCommand
+from tapwatch.cli import options as shared
 from tapwatch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,9 +51,7 @@ if TYPE_CHECKING:
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, (1 << 63) - 1))
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
-@click.option(
-    "--filter", "filter_text", metavar="BPF", help="Use only packets that match, as tcpdump has it."
-)
+@shared.filter_text
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def command(inputs: tuple[str, ...], **options: Any) -> None:

@@ -1,0 +1,24 @@
+"""Options that several commands take, under one name and with one meaning."""
+
+from pathlib import Path
+
+import click
+
+bundles = click.option(
+    "--bundle",
+    "bundles",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Trained model to score with; may be given again.",
+)
+workers = click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads."
+)
+filter_text = click.option(
+    "--filter", "filter_text", metavar="BPF", help="Use only packets that match, as tcpdump has it."
+)
+config_file = click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.toml"
+)
