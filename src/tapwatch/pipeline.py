@@ -20,10 +20,10 @@ from tapwatch.decode import Decoder
 from tapwatch.detect import Scorer
 from tapwatch.features import VIEWS, View
 from tapwatch.flows import FlowTable, describe
-from tapwatch.tables import Alert, FeatureBatch, FrameBatch, Scores, Tally
+from tapwatch.tables import Alert, FeatureBatch, FrameBatch, Scores, Tally, Traffic
 
 #: Rows of a view that is not one row a packet come out on ticks, before the packets of that time.
-_PACKET_VIEWS = frozenset({"packet", "afterimage"})
+_PACKET_VIEWS = frozenset({"packet", "afterimage", "afterimage_115"})
 
 #: Rows of a view that are scored and judged at once: what explains an alert takes far more memory
 #: than the row, and a flood can end a table full of flows in one second.
@@ -76,7 +76,7 @@ class Corridor:
     ) -> None:
         self.decoder = Decoder(config.decode)
         self.flows = FlowTable(config.flows, workers=workers)
-        self.views: dict[str, View] = {name: VIEWS[name](dtype) for name in views}
+        self.views: dict[str, View] = {name: VIEWS[name](dtype, config) for name in views}
         self._watch = watch
 
     def carry(self, frames: FrameBatch) -> dict[str, FeatureBatch]:
@@ -86,13 +86,11 @@ class Corridor:
         with self._watch("flows"):
             update = self.flows.update(packets, frames.until_ns)
         with self._watch("features"):
-            return {
-                name: view.update(packets, update.links, update.ended, frames.until_ns)
-                for name, view in self.views.items()
-            }
+            traffic = Traffic(frames.data, packets, update.links, update.ended, frames.until_ns)
+            return {name: view.update(traffic) for name, view in self.views.items()}
 
     def finish(self) -> Iterator[dict[str, FeatureBatch]]:
-        """The source has ended: yield the rows of the flows that are still open, in pieces."""
+        """The source has ended: yield the rows of what is still open, in pieces."""
         with self._watch("flows"):
             pieces = self.flows.finish()
         while True:
@@ -103,6 +101,9 @@ class Corridor:
             with self._watch("features"):
                 made = {name: view.finish(ended) for name, view in self.views.items()}
             yield made
+        with self._watch("features"):
+            made = {name: view.close() for name, view in self.views.items()}
+        yield made
 
     def tallies(self) -> list[Tally]:
         """Counts of the rooms that packets pass through."""

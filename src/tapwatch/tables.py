@@ -9,7 +9,7 @@ IPv6 as it is, IPv4 as ::ffff:a.b.c.d (RFC 4291 2.5.5.2), a bare MAC address in 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -114,6 +114,10 @@ LINK: Final = np.dtype(
         ("gap_flow_ns", "<i8"),  # since the previous packet of the flow; 0 for the first
         ("gap_direction_ns", "<i8"),  # since the previous one in this direction; 0 for the first
         ("bytes", "<i8", 2),  # wire bytes so far, [forward, backward]
+        # The connection: active cuts do not part it. The flow_id of its first piece.
+        ("connection_id", "<i8"),
+        # Where views ask for TCP analysis; 0 elsewhere, and on packets that are not TCP.
+        ("tcp_gap_ns", "<i8"),  # since the previous segment of the conversation; 0 for the first
         ("packets", "<u4", 2),  # packets so far, [forward, backward], this one included
         (
             "src_port",
@@ -121,11 +125,54 @@ LINK: Final = np.dtype(
         ),  # of the flow's key as this packet goes: ICMP types, ports of fragments
         ("dst_port", "<u2"),
         ("proto", "u1"),  # of the flow's key: a later IPv6 fragment has that of its first one
+        ("tcp_analysis", "<u2"),  # bits of TcpAnalysis
         ("is_flow", "u1"),
         ("direction", "u1"),  # 0 from the initiator, 1 to it
     ],
     align=True,
 )
+
+
+class TcpAnalysis(IntFlag):
+    """What Wireshark's TCP analysis says of a segment: its `tcp.analysis.*` fields.
+
+    As there, `RETRANSMISSION` is also set on every fast and every spurious one.
+    """
+
+    RETRANSMISSION = 1 << 0
+    FAST_RETRANSMISSION = 1 << 1
+    SPURIOUS_RETRANSMISSION = 1 << 2
+    OUT_OF_ORDER = 1 << 3
+    LOST_SEGMENT = 1 << 4
+    ACK_LOST_SEGMENT = 1 << 5
+    DUPLICATE_ACK = 1 << 6
+    KEEP_ALIVE = 1 << 7
+    KEEP_ALIVE_ACK = 1 << 8
+    WINDOW_UPDATE = 1 << 9
+    WINDOW_FULL = 1 << 10
+    ZERO_WINDOW = 1 << 11
+    ZERO_WINDOW_PROBE = 1 << 12
+    ZERO_WINDOW_PROBE_ACK = 1 << 13
+    REUSED_PORTS = 1 << 14
+
+
+class ConnState(IntEnum):
+    """How a connection stands, in the words of Zeek's conn_state; 0 is no connection."""
+
+    NONE = 0
+    S0 = 1  # attempt seen, no reply
+    S1 = 2  # established, not ended
+    SF = 3  # established and ended by both sides
+    REJ = 4  # attempt rejected
+    S2 = 5  # established, ended by the originator, not by the responder
+    S3 = 6  # established, ended by the responder, not by the originator
+    RSTO = 7  # established, reset by the originator
+    RSTR = 8  # reset by the responder
+    RSTOS0 = 9  # SYN, then RST of the originator; no SYN-ACK
+    RSTRH = 10  # SYN-ACK, then RST of the responder; no SYN
+    SH = 11  # SYN, then FIN of the originator; no SYN-ACK
+    SHR = 12  # SYN-ACK, then FIN of the responder; no SYN
+    OTH = 13  # joined in the middle
 
 
 class EndReason(IntEnum):
@@ -144,7 +191,7 @@ class EndReason(IntEnum):
 #: Running state of one bidirectional flow. Pairs are [forward, backward], triples [flow, forward,
 #: backward]. Means and `m2` (sum of squared deviations) are Welford's, in ns or bytes; minima and
 #: maxima of nothing are 0. "payload" follows the transport header, by its length on the wire.
-#: Ten cache lines: the key and what every packet touches come first, what an end writes comes last.
+#: Eleven cache lines: the key and what every packet touches come first, what an end writes last.
 FLOW: Final = np.dtype(
     [
         # Key as the flow's first packet had it: src is the initiator.
@@ -206,6 +253,19 @@ FLOW: Final = np.dtype(
         ("period_m2_ns2", "<f8", 2),
         ("period_min_ns", "<i8", 2),
         ("period_max_ns", "<i8", 2),
+        # The connection: what an active cut does not part, so these go on from piece to piece.
+        ("connection_id", "<i8"),  # flow_id of the first piece
+        ("connection_first_ts_ns", "<i8"),
+        ("connection_payload_bytes", "<i8", 2),
+        ("urgent_packets", "<u4"),  # TCP segments with URG, both ways
+        ("wrong_fragments", "<u4"),  # fragments that overlap, overrun, or contradict each other
+        ("conn_state", "u1"),  # ConnState, when the row is written
+        ("icmp_type", "u1"),  # of the first packet of the row
+        ("icmp_code", "u1"),
+        ("conn_history", "<u2", 2),  # what each side has done, see flows.connection
+        # TCP segments that bring nothing beyond the highest sequence number of their direction.
+        ("highest_seq", "<u4", 2),  # the one after the last byte, SYN or FIN
+        ("retransmissions", "<u4", 2),
         ("first_frame", "<i8"),  # number of its first frame
         ("end_ns", "<i8"),  # when in packet time the flow ended
         ("order_ns", "<i8"),  # when in packet time the row comes out; becomes ROW.order_ns
@@ -253,6 +313,12 @@ class Column:
     source: str  # RFC section, Wireshark field, CICFlowMeter column...
     meaning: str
     original: str = ""  # the field's own spelling where ours differs
+    # Of a class: its values in words. The number in the matrix is the index of the word.
+    categories: tuple[str, ...] = ()
+    # What a Wireshark export gives: nothing, or the value on rows whose protocol label is one of
+    # these ("*": any); elsewhere, and in a model's view of such rows, stands `absent`.
+    export: tuple[str, ...] = ()
+    absent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +328,23 @@ class Schema:
     view: str
     version: int
     columns: tuple[Column, ...]
-    digest: str  # SHA-256 over view, version and every column's name, unit, dtype and formula
+    digest: str  # SHA-256 over view, version and what the values of each column depend on
 
     @property
     def names(self) -> tuple[str, ...]:
         """Column names, in order."""
         return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """One batch as the views see it."""
+
+    data: NDArray[np.uint8]  # (n_bytes,) what `payload_start` of the packets points into
+    packets: NDArray[Any]  # PACKET (n,) every frame of the source, in order
+    links: NDArray[Any]  # LINK (n,) what the flow table says of each of them
+    ended: NDArray[Any]  # FLOW (k,) flows that ended, in the order of their release
+    until_ns: int  # packet time up to which frames have been handed over
 
 
 @dataclass(frozen=True, slots=True)

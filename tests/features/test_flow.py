@@ -6,19 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapwatch.features import VIEWS
-from tapwatch.tables import FLOW, LINK, PACKET, ROW
+from tapwatch.tables import FLOW, ROW
 from tests.features import naive
 from tests.features.naive import Packet
 
 pytestmark = pytest.mark.kernel
 
-NO_PACKETS, NO_LINKS = np.zeros(0, PACKET), np.zeros(0, LINK)
 S, MS = 10**9, 10**6
 
 
 def batch_of(flows, dtype=np.float64):
     """The batch that the view makes of these ended flows."""
-    return VIEWS["flow"](dtype).update(NO_PACKETS, NO_LINKS, flows, 0)
+    return VIEWS["flow"](dtype).finish(flows)
 
 
 def values(*packets: Packet) -> dict[str, float]:
@@ -194,7 +193,7 @@ def test_nothing_gives_nothing():
     view = VIEWS["flow"](np.float32)
     flows = np.array([naive.flow_state(DIALOGUE)], FLOW)
 
-    empty = view.update(NO_PACKETS, NO_LINKS, flows[:0], 0)
+    empty = view.finish(flows[:0])
     view.finish(flows)
 
     assert empty.values.shape == (0, 76)

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from tapwatch.features import VIEWS
 from tapwatch.features.arp import empty_claims
-from tapwatch.tables import FLOW, LINK, PACKET, ROW
+from tapwatch.tables import FLOW, LINK, PACKET, ROW, Traffic
 from tests.features import naive
 
 pytestmark = pytest.mark.kernel
 
-NO_FLOWS = np.zeros(0, FLOW)
+NO_FLOWS, NO_DATA = np.zeros(0, FLOW), np.zeros(0, np.uint8)
 S = 10**9
 V4 = 0xFFFF << 32
 
@@ -31,7 +31,7 @@ def packets_of(*fields: dict[str, object]) -> np.ndarray:
 def made(packets, links=None, dtype=np.float64, view=None):
     """The batch that a view makes of these frames."""
     links = np.zeros(len(packets), LINK) if links is None else links
-    return (view or VIEWS["packet"](dtype)).update(packets, links, NO_FLOWS, 0)
+    return (view or VIEWS["packet"](dtype)).update(Traffic(NO_DATA, packets, links, NO_FLOWS, 0))
 
 
 def values(packets, links=None) -> list[dict[str, float]]:

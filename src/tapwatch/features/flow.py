@@ -1,13 +1,15 @@
 """The `flow` view: one row a bidirectional flow that ended or was cut."""
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tapwatch.config import Config
 from tapwatch.features.flow_columns import FLOW_SCHEMA
 from tapwatch.features.flow_kernel import flow_rows
-from tapwatch.tables import ROW, FeatureBatch, Schema, Tally
+from tapwatch.features.view import no_rows
+from tapwatch.tables import ROW, FeatureBatch, Schema, Tally, Traffic
 
 
 class FlowView:
@@ -27,26 +29,17 @@ class FlowView:
 
     schema: Final[Schema] = FLOW_SCHEMA
 
-    def __init__(self, dtype: type[np.floating[Any]] = np.float32) -> None:
+    needs_tcp_analysis: ClassVar[bool] = False
+
+    def __init__(
+        self, dtype: type[np.floating[Any]] = np.float32, config: Config | None = None
+    ) -> None:
         self._dtype = dtype
         self._n_rows = 0
 
-    def update(
-        self, packets: NDArray[Any], links: NDArray[Any], ended: NDArray[Any], until_ns: int
-    ) -> FeatureBatch:
-        """Give one row for each ended flow, in the order of their release.
-
-        Parameters
-        ----------
-        packets : PACKET (n,)
-            Not looked at: the flow's state has what the row needs.
-        links : LINK (n,)
-            Not looked at.
-        ended : FLOW (k,)
-        until_ns : int
-            Not looked at: the flow table has decided what ended.
-        """
-        return self.finish(ended)
+    def update(self, traffic: Traffic) -> FeatureBatch:
+        """Give one row for each ended flow, in the order of their release."""
+        return self.finish(traffic.ended)
 
     def finish(self, ended: NDArray[Any]) -> FeatureBatch:
         """Give one row for each flow that was open when the source ended."""
@@ -56,6 +49,10 @@ class FlowView:
         flow_rows(ended, values, rows)
         self._n_rows += n_rows
         return FeatureBatch(self.schema, values, rows)
+
+    def close(self) -> FeatureBatch:
+        """Give no rows: every flow has ended."""
+        return no_rows(self.schema, self._dtype)
 
     def tallies(self) -> list[Tally]:
         """Rows made."""

@@ -18,7 +18,17 @@ IDENTITY: Final[dict[str, tuple[str, str]]] = {
     "end_reason": ("dictionary", "why the row of the flow was written"),
 }
 
-_LACKING: Final = {"packet": {"end_reason"}, "flow": {"frame_number"}}
+_OF_PACKETS: Final = {"end_reason"}
+_OF_FLOWS: Final = {"frame_number"}
+_LACKING: Final = {
+    "packet": _OF_PACKETS,
+    "flow": _OF_FLOWS,
+    "kdd": _OF_FLOWS,
+    "afterimage": _OF_PACKETS,
+    "afterimage_115": _OF_PACKETS,
+    "host": {"frame_number", "dst", "src_port", "dst_port", "proto", "flow_id", "community_id"}
+    | _OF_PACKETS,
+}
 
 
 def identity_of(view: str) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
 """The `packet` view: one row a frame, whatever became of it."""
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tapwatch.config import Config
 from tapwatch.features.arp import empty_claims
 from tapwatch.features.packet_columns import PACKET_SCHEMA
 from tapwatch.features.packet_kernel import packet_rows
-from tapwatch.tables import LINK, PACKET, ROW, FeatureBatch, Schema, Tally
+from tapwatch.features.view import no_rows
+from tapwatch.tables import ROW, FeatureBatch, Schema, Tally, Traffic
 
 
 class PacketView:
@@ -22,34 +24,26 @@ class PacketView:
     Examples
     --------
     >>> view = PacketView()
-    >>> nothing = np.zeros(0, PACKET), np.zeros(0, LINK), np.zeros(0, ROW)
-    >>> view.update(*nothing, until_ns=0).values.shape
+    >>> view.close().values.shape
     (0, 59)
     """
 
     schema: Final[Schema] = PACKET_SCHEMA
 
-    def __init__(self, dtype: type[np.floating[Any]] = np.float32) -> None:
+    needs_tcp_analysis: ClassVar[bool] = False
+
+    def __init__(
+        self, dtype: type[np.floating[Any]] = np.float32, config: Config | None = None
+    ) -> None:
         self._dtype = dtype
         self._claims = empty_claims()
         self._evicted = np.zeros(1, np.int64)
         self._before = np.zeros(2, np.int64)
         self._n_rows = 0
 
-    def update(
-        self, packets: NDArray[Any], links: NDArray[Any], ended: NDArray[Any], until_ns: int
-    ) -> FeatureBatch:
-        """Give one row for each frame, in order.
-
-        Parameters
-        ----------
-        packets : PACKET (n,)
-        links : LINK (n,)
-        ended : FLOW (k,)
-            Not looked at.
-        until_ns : int
-            Not looked at: a packet's row is complete when the packet is there.
-        """
+    def update(self, traffic: Traffic) -> FeatureBatch:
+        """Give one row for each frame, in order: it is complete when the packet is there."""
+        packets, links = traffic.packets, traffic.links
         n_rows = len(packets)
         values = np.empty((n_rows, len(self.schema.columns)), self._dtype)
         rows = np.zeros(n_rows, ROW)
@@ -59,7 +53,11 @@ class PacketView:
 
     def finish(self, ended: NDArray[Any]) -> FeatureBatch:
         """Give no rows: no packet waits for the end."""
-        return self.update(np.zeros(0, PACKET), np.zeros(0, LINK), ended, 0)
+        return no_rows(self.schema, self._dtype)
+
+    def close(self) -> FeatureBatch:
+        """Give no rows."""
+        return no_rows(self.schema, self._dtype)
 
     def tallies(self) -> list[Tally]:
         """Rows made, and ARP claims that had to give way to others."""

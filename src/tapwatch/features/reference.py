@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from tapwatch.features.catalog import SCHEMAS
 from tapwatch.features.identity import IDENTITY, identity_of
-from tapwatch.tables import Schema
+from tapwatch.tables import Column, Schema
 
 _INTRODUCTION = """\
 # Features
@@ -33,7 +33,7 @@ def page() -> str:
 
 def _section(schema: Schema) -> str:
     columns = (
-        (f"`{c.name}`", c.unit, c.dtype, c.formula, c.source, c.meaning, c.original)
+        (f"`{c.name}`", c.unit, _dtype(c), c.formula, c.source, c.meaning, c.original)
         for c in schema.columns
     )
     identity = (
@@ -58,6 +58,10 @@ def _section(schema: Schema) -> str:
             "",
         ]
     )
+
+
+def _dtype(column: Column) -> str:
+    return "one of: " + ", ".join(column.categories) if column.categories else column.dtype
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

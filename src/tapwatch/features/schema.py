@@ -25,7 +25,8 @@ def make_schema(view: str, version: int, columns: Sequence[Column]) -> Schema:
     -------
     schema : Schema
         `digest` is the SHA-256 of the canonical JSON of what values depend on: view, version, and
-        name, unit, dtype and formula of each column. Prose (source, meaning) may change freely.
+        name, unit, dtype, formula, classes and what an export gives of each column. Prose (source,
+        meaning) may change freely.
 
     Raises
     ------
@@ -39,10 +40,19 @@ def make_schema(view: str, version: int, columns: Sequence[Column]) -> Schema:
     bound = {
         "view": view,
         "version": version,
-        "columns": [[c.name, c.unit, c.dtype, c.formula] for c in columns],
+        "columns": [_bound(column) for column in columns],
     }
     text = json.dumps(bound, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return Schema(view, version, tuple(columns), hashlib.sha256(text.encode()).hexdigest())
+
+
+def _bound(column: Column) -> list[Any]:
+    bound: list[Any] = [column.name, column.unit, column.dtype, column.formula]
+    if column.categories:
+        bound.append({"categories": column.categories})
+    if column.export:
+        bound.append({"export": column.export, "absent": column.absent})
+    return bound
 
 
 def position_type(name: str, module: str, columns: Sequence[Column]) -> Any:

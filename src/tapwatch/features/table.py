@@ -163,7 +163,11 @@ class TableWriter:
         columns = _identity_arrays(self._schema.view, rows, self._describe)
         for column, numbers in zip(self._schema.columns, values, strict=True):
             # An int64 column holds whole numbers below 2^53: the way through float64 is exact.
-            columns.append(pa.array(numbers.astype(np.dtype(column.dtype))))
+            array = pa.array(numbers.astype(np.dtype(column.dtype)))
+            if column.categories:
+                indices, words = array.cast(pa.int32()), pa.array(column.categories)
+                array = pa.DictionaryArray.from_arrays(indices, words)
+            columns.append(array)
         with _told(self._target, self.n_rows):
             self._out.write(columns)
         self._n_gathered = 0
@@ -208,7 +212,7 @@ def _arrow_schema(schema: Schema, original_names: bool) -> pa.Schema:
     fields = [(name, types[IDENTITY[name][0]]) for name in identity_of(schema.view)]
     for column in schema.columns:
         name = column.original if original_names and column.original else column.name
-        fields.append((name, types[column.dtype]))
+        fields.append((name, types["dictionary" if column.categories else column.dtype]))
     metadata = {
         "tapwatch.view": schema.view,
         "tapwatch.schema_version": str(schema.version),

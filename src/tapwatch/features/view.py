@@ -1,11 +1,12 @@
 """What every view is: the one face that the corridor knows."""
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.tables import FeatureBatch, Schema, Tally
+from tapwatch.config import Config
+from tapwatch.tables import ROW, FeatureBatch, Schema, Tally, Traffic
 
 
 class View(Protocol):
@@ -15,37 +16,39 @@ class View(Protocol):
     ----------
     dtype : float32 or float64
         Of the matrix: float32 for models, float64 for files.
+    config : Config, optional
+        The whole configuration; a view reads its own section.
     """
 
-    def __init__(self, dtype: type[np.floating[Any]] = np.float32) -> None: ...
+    #: Whether `links` shall carry TCP analysis; it costs a table of its own.
+    needs_tcp_analysis: ClassVar[bool]
+
+    def __init__(
+        self, dtype: type[np.floating[Any]] = np.float32, config: Config | None = None
+    ) -> None: ...
 
     @property
     def schema(self) -> Schema:
         """Columns of the matrix, in order."""
         ...
 
-    def update(
-        self, packets: NDArray[Any], links: NDArray[Any], ended: NDArray[Any], until_ns: int
-    ) -> FeatureBatch:
-        """Take one batch and give the rows that came out of it.
-
-        Parameters
-        ----------
-        packets : PACKET (n,)
-            Every frame of the source, in order; a view must not miss one.
-        links : LINK (n,)
-            What the flow table says of each of them.
-        ended : FLOW (k,)
-            Flows that ended, in the order of their release.
-        until_ns : int
-            Packet time up to which frames have been handed over.
-        """
+    def update(self, traffic: Traffic) -> FeatureBatch:
+        """Take one batch and give the rows that came out of it; a view must not miss one."""
         ...
 
     def finish(self, ended: NDArray[Any]) -> FeatureBatch:
-        """Give the rows of the flows that were open when the source ended."""
+        """The source has ended: take a piece, FLOW (k,), of the flows that were open."""
+        ...
+
+    def close(self) -> FeatureBatch:
+        """After the last piece: give what is left."""
         ...
 
     def tallies(self) -> list[Tally]:
         """Counts since the start."""
         ...
+
+
+def no_rows(schema: Schema, dtype: type[np.floating[Any]]) -> FeatureBatch:
+    """A batch of no rows."""
+    return FeatureBatch(schema, np.zeros((0, len(schema.columns)), dtype), np.zeros(0, ROW))

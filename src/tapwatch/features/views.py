@@ -1,10 +1,29 @@
-"""The views, by name; importing this module imports the kernels."""
+"""The views, by name; a view's kernels are imported when it is asked for."""
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Final
 
-from tapwatch.features.flow import FlowView
-from tapwatch.features.packet import PacketView
 from tapwatch.features.view import View
 
+_CLASSES: Final = {
+    "packet": "packet:PacketView",
+    "flow": "flow:FlowView",
+}
+
+
+class _Views(Mapping[str, type[View]]):
+    def __getitem__(self, name: str) -> type[View]:
+        module, _, view = _CLASSES[name].partition(":")
+        found: type[View] = getattr(import_module(f"tapwatch.features.{module}"), view)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_CLASSES)
+
+    def __len__(self) -> int:
+        return len(_CLASSES)
+
+
 #: View name -> its class.
-VIEWS: Final[dict[str, type[View]]] = {"packet": PacketView, "flow": FlowView}
+VIEWS: Final[Mapping[str, type[View]]] = _Views()

@@ -365,7 +365,7 @@ def _new_table(config: FlowConfig) -> Table:
     buckets = np.zeros(layout.N_BUCKETS, layout.BUCKET)
     for name in ("head", "tail", "free"):
         buckets[name] = layout.NONE
-    # A row is ten whole cache lines only where the first one begins with a line.
+    # A row is eleven whole cache lines only where the first one begins with a line.
     memory = np.zeros(n_rows * FLOW.itemsize + _CACHE_LINE_BYTES, np.uint8)
     skip = -memory.ctypes.data % _CACHE_LINE_BYTES
     rows = memory[skip : skip + n_rows * FLOW.itemsize].view(FLOW)
