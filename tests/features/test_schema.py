@@ -64,13 +64,14 @@ def test_refuses_two_columns_of_one_name():
 
 def test_every_view_has_the_schema_under_its_name():
     """Views and schemas are listed under the same names."""
-    assert list(VIEWS) == list(SCHEMAS) == ["packet", "flow"]
+    assert list(VIEWS) == list(SCHEMAS)
+    assert {"packet", "flow"} <= set(VIEWS)
     assert all(view().schema is SCHEMAS[name] for name, view in VIEWS.items())
 
 
 def test_an_unknown_view_is_told_those_that_exist():
     """The error carries exit code 2 and the names."""
-    with pytest.raises(ConfigError, match="view = 'flows': want one of packet, flow") as caught:
+    with pytest.raises(ConfigError, match="view = 'flows': want one of packet, flow.*") as caught:
         schema_of("flows")
 
     assert caught.value.exit_code == 2
