@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow fuzz check lint docs bench samples bundle clean
+.PHONY: help venv demo test test-slow fuzz mutants check lint docs bench samples bundle clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ test-slow: .venv/.installed-test ## run what takes minutes: the whole corpus, fl
 
 fuzz: .venv/.installed-test ## mutate frames and captures for MINUTES of the processor (default 5)
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
+
+mutants: .venv/.installed-test ## plant small faults and see the tests catch them (half an hour)
+	$(BIN)/python -m tests.mutants
 
 check: .venv/.installed-test ## lint, types, the laws of the house, docs drift
 	$(BIN)/ruff check .

@@ -1,0 +1,7 @@
+"""All faults that `python -m tests.mutants` plants."""
+
+from tests.mutants.decode_faults import DECODE_FAULTS
+from tests.mutants.flow_faults import FLOW_FAULTS
+from tests.mutants.view_faults import VIEW_FAULTS
+
+FAULTS = (*DECODE_FAULTS, *FLOW_FAULTS, *VIEW_FAULTS)
