@@ -79,6 +79,14 @@ class FlowConfig(Section):
         return self
 
 
+class LabelsConfig(Section):
+    """[labels]: what the protocol label of a packet may remember."""
+
+    conversations: Annotated[int, Field(ge=1024, le=1 << 22)] = 131_072
+    """Conversations whose protocol is remembered, 48 bytes each; the one that was silent longest of
+    those in its place is forgotten. Wireshark forgets none."""
+
+
 class DetectConfig(Section):
     """[detect]: how rows are scored."""
 
@@ -116,6 +124,7 @@ class Config(Section):
     capture: CaptureConfig = CaptureConfig()
     decode: DecodeConfig = DecodeConfig()
     flows: FlowConfig = FlowConfig()
+    labels: LabelsConfig = LabelsConfig()
     detect: DetectConfig = DetectConfig()
     alerts: AlertsConfig = AlertsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()

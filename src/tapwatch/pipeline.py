@@ -86,7 +86,9 @@ class Corridor:
         with self._watch("flows"):
             update = self.flows.update(packets, frames.until_ns)
         with self._watch("features"):
-            traffic = Traffic(frames.data, packets, update.links, update.ended, frames.until_ns)
+            traffic = Traffic(
+                frames.data, packets, update.links, update.ended, frames.until_ns, frames.frames
+            )
             return {name: view.update(traffic) for name, view in self.views.items()}
 
     def finish(self) -> Iterator[dict[str, FeatureBatch]]:

@@ -345,6 +345,7 @@ class Traffic:
     links: NDArray[Any]  # LINK (n,) what the flow table says of each of them
     ended: NDArray[Any]  # FLOW (k,) flows that ended, in the order of their release
     until_ns: int  # packet time up to which frames have been handed over
+    frames: NDArray[Any] | None = None  # FRAME (n,) where in `data` each of them lies
 
 
 @dataclass(frozen=True, slots=True)
