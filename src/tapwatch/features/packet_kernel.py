@@ -6,12 +6,12 @@ from numba import njit
 from tapwatch.features.arithmetic import elapsed_ns
 from tapwatch.features.arp import is_duplicate_address
 from tapwatch.features.packet_columns import PACKET_AT as AT
+from tapwatch.features.packet_identity import write_identity
 
 _ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58  # IANA protocol numbers
 _ETHER_TYPE_ARP = 0x0806
 _REQUEST, _REPLY = 1, 2  # RFC 826 opcodes
 _FIRST_REGISTERED, _FIRST_DYNAMIC = 1024, 49_152  # RFC 6335 6
-_VLAN_ID = 0x0FFF
 _BROADCAST = np.uint64(0xFFFF_FFFF_FFFF)
 _GROUP_BIT = np.uint64(1 << 40)
 _NONE = np.uint64(0)
@@ -55,7 +55,7 @@ def packet_rows(packets, links, claims, counts, before, values, rows):  # type: 
         _write_network(packet, is_arp, out)
         _write_transport(packet, is_arp, out)
         _write_arp(packet, is_arp, out)
-        _write_identity(packet, link, rows[i])
+        write_identity(packet, link, rows[i])
     if len(packets) > 0:
         before[0] = 1
         before[1] = previous_clock_ns
@@ -194,30 +194,3 @@ def _is_claim(packet):  # type: ignore[no-untyped-def]
     opcode = packet["arp_opcode"]
     is_query = (opcode == _REQUEST) | (opcode == _REPLY)
     return _is_arp(packet) & is_query & (packet["ip_version"] == 4)
-
-
-@njit
-def _write_identity(packet, link, row):  # type: ignore[no-untyped-def]
-    is_flow = link["is_flow"] != 0
-    row["order_ns"] = packet["clock_ns"]
-    row["frame_number"] = packet["number"]
-    row["first_ts_ns"] = packet["ts_ns"]
-    row["last_ts_ns"] = packet["ts_ns"]
-    row["src_hi"] = packet["src_hi"]
-    row["src_lo"] = packet["src_lo"]
-    row["dst_hi"] = packet["dst_hi"]
-    row["dst_lo"] = packet["dst_lo"]
-    row["flow_id"] = link["flow_id"] if is_flow else 0
-    row["flow_first_ts_ns"] = link["flow_first_ts_ns"] if is_flow else 0
-    for way in range(2):
-        row["bytes"][way] = link["bytes"][way] if is_flow else 0
-        row["packets"][way] = link["packets"][way] if is_flow else 0
-    row["vlan"] = packet["vlan_tci"] & _VLAN_ID if packet["n_vlan_tags"] else -1
-    row["src_port"] = link["src_port"] if is_flow else packet["src_port"]
-    row["dst_port"] = link["dst_port"] if is_flow else packet["dst_port"]
-    row["interface"] = packet["interface"]
-    row["proto"] = link["proto"] if is_flow else packet["proto"]
-    row["ip_version"] = packet["ip_version"]
-    row["end_reason"] = 0
-    row["direction"] = link["direction"] if is_flow else 0
-    row["is_flow"] = is_flow
