@@ -111,8 +111,10 @@ LINK: Final = np.dtype(
     [
         ("flow_id", "<i8"),  # 0 where the packet is of no flow
         ("flow_first_ts_ns", "<i8"),
-        ("gap_flow_ns", "<i8"),  # since the previous packet of the flow; 0 for the first
-        ("gap_direction_ns", "<i8"),  # since the previous one in this direction; 0 for the first
+        # Since the previous packet of the flow, and in this direction; 0 for the first. An active
+        # cut does not part them.
+        ("gap_flow_ns", "<i8"),
+        ("gap_direction_ns", "<i8"),
         ("bytes", "<i8", 2),  # wire bytes so far, [forward, backward]
         # The connection: active cuts do not part it. The flow_id of its first piece.
         ("connection_id", "<i8"),
@@ -128,6 +130,9 @@ LINK: Final = np.dtype(
         ("tcp_analysis", "<u2"),  # bits of TcpAnalysis
         ("is_flow", "u1"),
         ("direction", "u1"),  # 0 from the initiator, 1 to it
+        # How far its TCP window is to be shifted, as both SYNs said; 0 in segments with SYN, where
+        # the SYNs were not seen with the option, and without TCP analysis.
+        ("tcp_window_shift", "u1"),
     ],
     align=True,
 )
@@ -215,7 +220,8 @@ FLOW: Final = np.dtype(
         ("flow_id", "<i8"),  # 63-bit hash of key and first timestamp
         ("first_ts_ns", "<i8"),
         ("last_ts_ns", "<i8"),  # latest packet time; never below first_ts_ns
-        ("direction_last_ts_ns", "<i8", 2),  # latest packet time per direction
+        # Latest packet time per direction; before the cut where none came since.
+        ("direction_last_ts_ns", "<i8", 2),
         ("active_start_ns", "<i8"),  # when the running active period began
         ("packets", "<i8", 2),
         # Lengths.
@@ -260,8 +266,9 @@ FLOW: Final = np.dtype(
         ("urgent_packets", "<u4"),  # TCP segments with URG, both ways
         ("wrong_fragments", "<u4"),  # fragments that overlap, overrun, or contradict each other
         ("conn_state", "u1"),  # ConnState, when the row is written
-        ("icmp_type", "u1"),  # of the first packet of the row
-        ("icmp_code", "u1"),
+        ("has_icmp", "u1"),  # 1 where the first packet of the row has an ICMP header, then
+        ("icmp_type", "u1"),  # its type
+        ("icmp_code", "u1"),  # and code
         ("conn_history", "<u2", 2),  # what each side has done, see flows.connection
         # TCP segments that bring nothing beyond the highest sequence number of their direction.
         ("highest_seq", "<u4", 2),  # the one after the last byte, SYN or FIN
@@ -386,7 +393,8 @@ class Scores:
         np.float64
     ]  # (n_rows,) conformal: share of calibration errors at least as high
     flagged: NDArray[np.bool_]  # (n_rows,)
-    observed: NDArray[np.float64]  # (n_flagged, C) in the columns' own units
+    # (n_flagged, C) in the columns' own units; of a class the index of its word
+    observed: NDArray[np.float64]
     expected: NDArray[np.float64]  # (n_flagged, C) what the model would have expected
     share: NDArray[np.float64]  # (n_flagged, C) of the error; a row sums to 1
 
@@ -397,8 +405,8 @@ class FeatureShare:
 
     name: str
     unit: str
-    observed: float
-    expected: float
+    observed: float | str  # of a class its word
+    expected: float | str
     share: float
 
 

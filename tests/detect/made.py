@@ -23,6 +23,7 @@ def schema(n_columns: int = 12, version: int = 1, view: str = "flow", **changes)
         fields |= changes.get(f"c{k:02}", {})
         columns.append(Column(**fields, source="made", meaning="made"))
     bound = repr([view, version, [(c.name, c.unit, c.dtype, c.formula) for c in columns]])
+    bound += repr([c.categories for c in columns if c.categories])
     return Schema(view, version, tuple(columns), hashlib.sha256(bound.encode()).hexdigest())
 
 
@@ -34,6 +35,17 @@ def benign(n_rows: int, n_columns: int = 12, seed: int = 0) -> np.ndarray:
     values += random.normal(scale=0.1, size=values.shape)
     values[:, min(5, n_columns - 1)] = 7.0
     return values.astype(np.float32)
+
+
+def with_classes(values: np.ndarray, of: Schema, seed: int = 0) -> np.ndarray:
+    """Rows whose class columns hold words: each half as often as the one before, the last never."""
+    random = np.random.default_rng(seed)
+    for k, column in enumerate(of.columns):
+        if column.categories:
+            n_words = len(column.categories) - 1
+            shares = 0.5 ** np.arange(n_words)
+            values[:, k] = random.choice(n_words, len(values), p=shares / shares.sum())
+    return values
 
 
 def preprocessed(n_rows: int, seed: int = 0, n_columns: int = N_PREPROCESSED) -> np.ndarray:
@@ -61,11 +73,13 @@ def train(
     epochs: int = 2,
     seed: int = 0,
     watch_constants: bool = False,
+    configuration: dict | None = None,
+    rows: str = "live",
     **threshold,
 ) -> Manifest:
     """Write a small bundle; rows come one a second."""
-    values = benign(n_rows, len(of.columns))
-    held = benign(400, len(of.columns), seed=1)
+    values = with_classes(benign(n_rows, len(of.columns)), of)
+    held = with_classes(benign(400, len(of.columns), seed=1), of, seed=1)
     preprocess, constant = fit_preprocess(values, of, of.names, watch_constants=watch_constants)
     kind = DETECTORS[detector]
     model = kind.fit(
@@ -86,12 +100,15 @@ def train(
                 "parameters": model.parameters.model_dump(mode="json"),
             },
             "feature_schema": describe_schema(of).model_dump(),
+            "configuration": configuration or {},
+            "rows": rows,
             "preprocess": {
                 "method": preprocess.method,
                 "clip": preprocess.clip,
                 "columns": list(preprocess.columns),
                 "constant": list(constant),
                 "dropped": [],
+                "classes": preprocess.words(of),
             },
             "threshold": fields
             | {

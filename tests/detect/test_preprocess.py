@@ -251,4 +251,4 @@ def test_refuses_arrays_that_cannot_have_been_fitted(values):
         (arrays | {"center": arrays["center"][1:]}, "array center"),
     ):
         with pytest.raises(ArtifactError, match=text):
-            Preprocess.from_arrays("log_z", 5.0, preprocess.columns, NAMES, bad)
+            Preprocess.from_arrays("log_z", 5.0, preprocess.columns, {}, SCHEMA, bad)

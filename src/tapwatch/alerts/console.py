@@ -69,14 +69,16 @@ def printable(text: str) -> str:
     )
 
 
-def quantity(value: float, unit: str) -> str:
-    """A value for people: four digits, thousands by letter, the unit behind it.
+def quantity(value: float | str, unit: str) -> str:
+    """A value for people: four digits, thousands by letter, the unit behind it; or a class's word.
 
     Examples
     --------
     >>> quantity(29_200, "B"), quantity(1_500_000, "us"), quantity(0.5, "1")
     ('29.2 kB', '1.5 s', '0.5')
     """
+    if isinstance(value, str):
+        return value
     if unit == "us":
         for scale, name in ((1e6, "s"), (1e3, "ms")):
             if abs(value) >= scale:

@@ -140,7 +140,12 @@ def _feature(feature: FeatureShare) -> dict[str, Any]:
     return {
         "name": feature.name,
         "unit": feature.unit,
-        "observed": number(feature.observed),
-        "expected": number(feature.expected),
+        "observed": _value(feature.observed),
+        "expected": _value(feature.expected),
         "share": number(feature.share),
     }
+
+
+def _value(value: float | str) -> str | int | float | None:
+    """A class is told by its word."""
+    return value if isinstance(value, str) else number(value)

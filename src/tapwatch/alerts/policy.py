@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.config import AlertsConfig
-from tapwatch.tables import Alert, EndReason, FeatureShare, Names, Scores, Tally
+from tapwatch.tables import Alert, Column, EndReason, FeatureShare, Names, Scores, Tally
 
 _NS_PER_S: Final = 1_000_000_000
 _NS_PER_MIN: Final = 60 * _NS_PER_S
@@ -334,15 +334,24 @@ def compose(
 
 def _explain(scores: Scores, k: int) -> tuple[FeatureShare, ...]:
     """The columns with the largest shares; of equal ones the earlier column comes first."""
-    units = {column.name: column.unit for column in scores.schema.columns}
+    columns = {column.name: column for column in scores.schema.columns}
     share = _clean(scores.share[k])
-    return tuple(
-        FeatureShare(
-            name=scores.columns[i],
-            unit=units.get(scores.columns[i], "1"),
-            observed=float(scores.observed[k, i]),
-            expected=float(scores.expected[k, i]),
-            share=float(share[i]),
+    features = []
+    for i in np.argsort(-share, kind="stable")[:_MAX_FEATURES]:
+        column = columns[scores.columns[i]]
+        features.append(
+            FeatureShare(
+                name=column.name,
+                unit=column.unit,
+                observed=_in_words(column, float(scores.observed[k, i])),
+                expected=_in_words(column, float(scores.expected[k, i])),
+                share=float(share[i]),
+            )
         )
-        for i in np.argsort(-share, kind="stable")[:_MAX_FEATURES]
-    )
+    return tuple(features)
+
+
+def _in_words(column: Column, value: float) -> float | str:
+    """A class is told by its word, any other value as it is."""
+    is_word = value.is_integer() and 0 <= value < len(column.categories)
+    return column.categories[int(value)] if is_word else value

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -59,13 +59,27 @@ class Bundle:
         """View whose rows it scores."""
         return self.schema.view
 
+    def as_trained(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Rows (n_rows, n_schema_columns) as the model has met them in training."""
+        if self.manifest.rows == "live":
+            return values
+        from tapwatch.detect.export import as_export
+
+        return as_export(self.schema, values)
+
     @property
     def threshold(self) -> float:
         """Error above which a row is flagged."""
         return self.manifest.threshold.value
 
 
-def load_bundle(path: Path, schemas: Mapping[str, Schema]) -> Bundle:
+#: View -> keys of the running configuration that its values depend on, and their values.
+Settings = Callable[[str], Mapping[str, object]]
+
+
+def load_bundle(
+    path: Path, schemas: Mapping[str, Schema], settings: Settings | None = None
+) -> Bundle:
     """Load and verify a bundle.
 
     Parameters
@@ -74,6 +88,8 @@ def load_bundle(path: Path, schemas: Mapping[str, Schema]) -> Bundle:
         Its directory.
     schemas : mapping of view name to Schema
         The schemas of this build.
+    settings : callable, optional
+        What the values of a view depend on in the run to come; by default that is not looked at.
 
     Raises
     ------
@@ -83,6 +99,8 @@ def load_bundle(path: Path, schemas: Mapping[str, Schema]) -> Bundle:
     manifest, content = read_manifest(path)
     file = path / MANIFEST_FILE
     schema = _check_schema(file, manifest.feature_schema, schemas)
+    if settings is not None:
+        _check_configuration(file, manifest, settings(schema.view))
     arrays = _arrays(path, manifest)
     try:
         preprocess = _preprocess(manifest, schema, _under(arrays, "preprocess."))
@@ -91,7 +109,7 @@ def load_bundle(path: Path, schemas: Mapping[str, Schema]) -> Bundle:
         )
     except ArtifactError as error:
         raise ArtifactError(f"{path / ARRAYS_FILE}: {error}") from error
-    detector = _detector(path, manifest, _under(arrays, "detector."))
+    detector = _detector(path, manifest, preprocess.n_inputs, _under(arrays, "detector."))
     digest = hashlib.sha256(content).hexdigest()
     return Bundle(manifest, digest, schema, preprocess, detector, calibration)
 
@@ -219,6 +237,25 @@ def _check_schema(file: Path, trained: SchemaPart, schemas: Mapping[str, Schema]
     )
 
 
+def _check_configuration(file: Path, manifest: Manifest, running: Mapping[str, object]) -> None:
+    """Values of the same columns mean something else under another configuration: refuse them."""
+    trained = manifest.configuration
+    view = manifest.feature_schema.view
+    for key in sorted({*trained, *running}):
+        if key not in running:
+            raise ArtifactError(
+                f"{file}: configuration.{key}: want only keys that {view} depends on"
+            )
+        if key not in trained:
+            raise ArtifactError(f"{file}: configuration.{key}: absent: want it")
+        if trained[key] != running[key]:
+            raise ArtifactError(
+                f"{file}: configuration.{key} = {trained[key]!r:.200}: want {running[key]!r}, the "
+                f"value of this run, for the rows of {view} depend on it; put {key} = "
+                f"{trained[key]!r:.200} into --config, or train a bundle for this value"
+            )
+
+
 def _difference(trained: SchemaPart, schema: Schema) -> str:
     """The columns that differ, in words."""
     before = {column.name: column for column in trained.columns}
@@ -269,10 +306,14 @@ def _preprocess(
         raise ArtifactError(
             "preprocess.columns: want columns of the schema, in its order, each once"
         )
-    return Preprocess.from_arrays(part.method, part.clip, part.columns, schema.names, arrays)
+    return Preprocess.from_arrays(
+        part.method, part.clip, part.columns, part.classes, schema, arrays
+    )
 
 
-def _detector(path: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> Detector:
+def _detector(
+    path: Path, manifest: Manifest, n_inputs: int, arrays: Mapping[str, NDArray[Any]]
+) -> Detector:
     part = manifest.detector
     if part.name not in DETECTORS:
         raise ArtifactError(
@@ -287,6 +328,6 @@ def _detector(path: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]
             f"{path / MANIFEST_FILE}: detector.parameters.{explain(error)}"
         ) from error
     try:
-        return kind.from_arrays(parameters, len(manifest.preprocess.columns), arrays)
+        return kind.from_arrays(parameters, n_inputs, arrays)
     except ArtifactError as error:
         raise ArtifactError(f"{path / ARRAYS_FILE}: detector: {error}") from error

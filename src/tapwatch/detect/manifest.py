@@ -71,6 +71,11 @@ class PreprocessPart(Part):
     """Columns that did not vary in training: left out, or watched where `columns` has them too."""
     dropped: Columns
     """Columns left out because the operator said so."""
+    withheld: dict[Text, Text] = Field(default={}, max_length=4096)
+    """Columns left out because a published table does not give them as live rows have them, by
+    name: why not."""
+    classes: dict[Text, Columns] = Field(default={}, max_length=4096)
+    """Class columns among `columns`: the words that the training rows showed."""
 
 
 class ThresholdPart(Part):
@@ -127,6 +132,9 @@ class QualityPart(Part):
     """Figures of the detector on the same labelled rows."""
 
 
+Setting = bool | int | float | Text | Annotated[list[float], Field(max_length=64)]
+
+
 class ArraysPart(Part):
     """The other file of the bundle."""
 
@@ -141,6 +149,11 @@ class Manifest(Part):
     name: Name
     detector: DetectorPart
     feature_schema: SchemaPart
+    rows: Literal["live", "wireshark_export"] = "live"
+    """What rows were learnt from: those that captures give, or those that an export of Wireshark
+    can give, which live rows are reduced to before they are scored."""
+    configuration: dict[Text, Setting] = Field(default={}, max_length=64)
+    """Keys of the configuration that values of the view depend on, as they stood in training."""
     preprocess: PreprocessPart
     threshold: ThresholdPart
     training: TrainingPart
@@ -161,8 +174,16 @@ def check_name(name: str) -> None:
 
 
 def fingerprint(column: Column) -> str:
-    """Sixteen hex digits over what a model depends on: name, unit, dtype and formula."""
-    text = "\x1f".join((column.name, column.unit, column.dtype, column.formula))
+    """Sixteen hex digits over what a model depends on: name, unit, dtype, formula, classes, export.
+
+    Where a column has neither classes nor what an export gives, the last two do not count.
+    """
+    parts = [column.name, column.unit, column.dtype, column.formula]
+    if column.categories:
+        parts += ["categories", *column.categories]
+    if column.export:
+        parts += ["export", *column.export, repr(column.absent)]
+    text = "\x1f".join(parts)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -10,15 +10,19 @@ log_z     sign(x) * log1p(|x| * resolution), then minus its mean, over its stand
           seconds: without it all times below a second would lie where the logarithm is straight
 z         minus the mean, over the standard deviation
 min_max   minus the minimum, over the range
+
+A column of classes is none of these: see `classes`. What a model gets of a row are its inputs: one
+for each plain column, in the schema's order, then those of each class column.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tapwatch.detect.classes import Classes, count_inputs, fit_classes, read_classes
 from tapwatch.detect.detector import Arrays, Rows, refuse_others, take_array
 from tapwatch.errors import ArtifactError, ConfigError
 from tapwatch.tables import Schema
@@ -43,22 +47,38 @@ _FIT_ROWS: Final = 65_536  # rows that the fit looks at once: bounds its scratch
 class Preprocess:
     """Choice of columns, scaling, clip.
 
-    `scale` is never 0, of watched constants neither.
+    C columns are used, P of them plain, the others classes. `scale` is never 0, of watched
+    constants neither.
     """
 
     method: Method
     clip: float
     columns: tuple[str, ...]  # C names, in the schema's order
     index: NDArray[np.int64]  # (C,) their places in the schema
-    resolution: NDArray[np.float32]  # (C,) steps of a unit that log_z tells apart
-    center: NDArray[np.float32]  # (C,)
-    scale: NDArray[np.float32]  # (C,)
-    low: NDArray[np.float64]  # (C,) smallest training value, in the column's unit
-    high: NDArray[np.float64]  # (C,) largest
+    resolution: NDArray[np.float32]  # (P,) steps of a unit that log_z tells apart
+    center: NDArray[np.float32]  # (P,)
+    scale: NDArray[np.float32]  # (P,)
+    low: NDArray[np.float64]  # (P,) smallest training value, in the column's unit
+    high: NDArray[np.float64]  # (P,) largest
+    classes: Classes
+    _plain: NDArray[np.int64] = field(init=False, repr=False)  # (P,) places in the schema
+    _plain_at: NDArray[np.int64] = field(init=False, repr=False)  # (P,) places in `columns`
+    _class_at: NDArray[np.int64] = field(init=False, repr=False)  # (C - P,)
+    _inverse_scale: NDArray[np.float32] = field(init=False, repr=False)  # (P,)
+    _is_fine: bool = field(init=False, repr=False)  # whether any resolution is not 1
 
     def __post_init__(self) -> None:
+        is_class = np.isin(self.index, self.classes.index)
+        object.__setattr__(self, "_plain_at", np.flatnonzero(~is_class))
+        object.__setattr__(self, "_class_at", np.flatnonzero(is_class))
+        object.__setattr__(self, "_plain", self.index[~is_class])
         object.__setattr__(self, "_inverse_scale", (1 / self.scale).astype(np.float32))
         object.__setattr__(self, "_is_fine", bool((self.resolution != 1).any()))
+
+    @property
+    def n_inputs(self) -> int:
+        """Inputs that a model gets of a row, I of them."""
+        return len(self.scale) + self.classes.n_inputs
 
     def apply(self, values: NDArray[Any]) -> Rows:
         """Preprocess rows of all columns of the schema.
@@ -70,38 +90,74 @@ class Preprocess:
 
         Returns
         -------
-        rows : float32 (n_rows, C)
+        rows : float32 (n_rows, I)
         """
         import torch
 
         with torch.inference_mode():
-            chosen = torch.index_select(_tensor(values), 1, torch.from_numpy(self.index))  # (n, C)
-            if self._is_fine:  # type: ignore[attr-defined]
+            chosen = torch.index_select(_tensor(values), 1, torch.from_numpy(self._plain))  # (n, P)
+            if self._is_fine:
                 chosen.mul_(torch.from_numpy(self.resolution))
             rows = _transform(chosen, self.method)
-            rows.sub_(torch.from_numpy(self.center)).mul_(torch.from_numpy(self._inverse_scale))  # type: ignore[attr-defined]
-            preprocessed: Rows = rows.clamp_(-self.clip, self.clip).numpy()
-        return preprocessed
+            rows.sub_(torch.from_numpy(self.center)).mul_(torch.from_numpy(self._inverse_scale))
+            plain: Rows = rows.clamp_(-self.clip, self.clip).numpy()
+            if not self.classes.n_inputs:
+                return plain
+            # Of torch, for its arrays begin where detectors want them to.
+            inputs: Rows = torch.empty(len(values), self.n_inputs).numpy()
+        inputs[:, : plain.shape[1]] = plain
+        self.classes.apply(values, inputs[:, plain.shape[1] :])
+        return inputs
 
     def observed(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """The columns used, (n_rows, C), in their own units."""
+        """The columns used, (n_rows, C), in their own units; of a class the index of its word."""
         return values[:, self.index].astype(np.float64)
 
+    def by_column(self, parts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum parts of an error, (n_rows, I), over the inputs of each column, (n_rows, C)."""
+        n_plain = len(self.scale)
+        if not self.classes.n_inputs:
+            return parts
+        return self._in_order(parts[:, :n_plain], self.classes.by_column(parts[:, n_plain:]))
+
     def to_units(self, rows: Rows) -> NDArray[np.float64]:
-        """Undo `apply`, (n_rows, C), within the range of values seen in training.
+        """Undo `apply`: inputs (n_rows, I) to columns (n_rows, C), within what training showed.
 
         A reconstruction may lie outside of what the training rows showed; through the exponential
         that would be an absurd count of bytes, so the nearest value that was seen is told instead.
         """
-        values = rows.astype(np.float64) * self.scale + self.center
+        n_plain = len(self.scale)
+        values = rows[:, :n_plain].astype(np.float64) * self.scale + self.center
         if self.method == "log_z":
             # 600: the exponential stays finite, over any resolution too; the range cuts it anyway.
             values = np.sign(values) * np.expm1(np.minimum(np.abs(values), 600.0))
-        return np.clip(values / self.resolution, self.low, self.high)
+        values = np.clip(values / self.resolution, self.low, self.high)
+        if not self.classes.n_inputs:
+            return values
+        return self._in_order(values, self.classes.to_words(rows[:, n_plain:]))
+
+    def _in_order(
+        self, plain: NDArray[np.float64], classes: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Plain columns (n, P) and classes (n, K) as the columns used, (n, C)."""
+        columns = np.empty((len(plain), len(self.columns)))
+        columns[:, self._plain_at] = plain
+        columns[:, self._class_at] = classes
+        return columns
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything fitted."""
-        return {name: getattr(self, name) for name in _ARRAYS}
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        return arrays | ({"height": self.classes.height} if self.classes.n_inputs else {})
+
+    def words(self, schema: Schema) -> dict[str, list[str]]:
+        """Class columns that are used, by name -> the words seen in training, in their order."""
+        used = [schema.columns[k] for k in self.classes.index]
+        named = {
+            column.name: [column.categories[word] for word in seen]
+            for column, seen in zip(used, self.classes.seen, strict=True)
+        }
+        return dict(sorted(named.items()))
 
     @classmethod
     def from_arrays(
@@ -109,32 +165,41 @@ class Preprocess:
         method: Method,
         clip: float,
         columns: Sequence[str],
-        names: Sequence[str],
+        words: Mapping[str, Sequence[str]],
+        schema: Schema,
         arrays: Arrays,
     ) -> "Preprocess":
-        """Build from a bundle's arrays; `names` are all columns of the schema.
+        """Build from a bundle's arrays; `words` are those of the class columns, as `words()` gives.
 
         Raises
         ------
         ArtifactError
-            An array is not as wanted, or a scale or resolution is not above 0.
+            An array is not as wanted, or a scale, resolution or height is not above 0.
         """
-        shape = (len(columns),)
-        resolution = take_array(arrays, "resolution", shape, np.float32)
-        center = take_array(arrays, "center", shape, np.float32)
-        scale = take_array(arrays, "scale", shape, np.float32)
-        low = take_array(arrays, "low", shape, np.float64)
-        high = take_array(arrays, "high", shape, np.float64)
-        refuse_others(arrays, frozenset(_ARRAYS))
+        place = {name: k for k, name in enumerate(schema.names)}
+        index = np.array([place[name] for name in columns], np.int64)
+        is_class = _is_class(schema, index)
+        plain = (int((~is_class).sum()),)
+        resolution = take_array(arrays, "resolution", plain, np.float32)
+        center = take_array(arrays, "center", plain, np.float32)
+        scale = take_array(arrays, "scale", plain, np.float32)
+        low = take_array(arrays, "low", plain, np.float64)
+        high = take_array(arrays, "high", plain, np.float64)
+        height, wanted = np.zeros(0, np.float32), frozenset(_ARRAYS)
+        if words:
+            height = take_array(arrays, "height", (count_inputs(words),), np.float32)
+            wanted |= {"height"}
+        refuse_others(arrays, wanted)
         # The smallest normal float32 still has a finite inverse.
         for name, array in (("scale", scale), ("resolution", resolution)):
             if not (array >= np.finfo(np.float32).tiny).all():
                 raise ArtifactError(f"array {name}: {array.min()!r} found: want values above 0")
         if not (low <= high).all():
             raise ArtifactError("array low: above array high: want low <= high")
-        place = {name: k for k, name in enumerate(names)}
-        index = np.array([place[name] for name in columns], np.int64)
-        return cls(method, clip, tuple(columns), index, resolution, center, scale, low, high)
+        classes = read_classes(schema, index[is_class], words, height)
+        return cls(
+            method, clip, tuple(columns), index, resolution, center, scale, low, high, classes
+        )
 
 
 def fit_preprocess(
@@ -158,7 +223,8 @@ def fit_preprocess(
     clip : float
         Preprocessed values are kept within plus and minus this.
     watch_constants : bool
-        Keep the columns that are constant here, so that any other value lies at the clip.
+        Keep the columns that are constant here, so that any other value lies at the clip; and let
+        words that no class column shows here lie there.
 
     Returns
     -------
@@ -176,30 +242,38 @@ def fit_preprocess(
         raise ConfigError("training rows", 0, "at least 1")
     wanted, names = set(columns), schema.names
     index = np.array([k for k, name in enumerate(names) if name in wanted], np.int64)
-    resolution = _resolutions(schema, index, method)
     low, high = values.min(axis=0)[index], values.max(axis=0)[index]
-    center, scale = _centre_and_scale(values, index, resolution, method)
+    is_class, varies = _is_class(schema, index), low < high
+    plain = index[~is_class]
+    resolution = _resolutions(schema, plain, method)
+    center, scale = _centre_and_scale(values, plain, resolution, method)
     # A column may vary by less than float32 resolves after the transform: that is constant too.
-    varies = (low < high) & (scale >= np.finfo(np.float32).tiny)
-    constant = tuple(names[k] for k in index[~varies])
+    varies[~is_class] &= scale >= np.finfo(np.float32).tiny
     if not varies.any():
         raise ConfigError("columns", list(columns), "one that varies over the training rows")
     step = np.spacing(np.maximum(np.abs(center), np.float32(1)))
-    scale = np.where(varies, scale, (_WATCHED_STEPS * step / max(clip, 1.0)).astype(np.float32))
+    watched = (_WATCHED_STEPS * step / max(clip, 1.0)).astype(np.float32)
     keep = np.ones_like(varies) if watch_constants else varies
-    kept = index[keep]
+    kept, kept_plain = index[keep], keep[~is_class]
     preprocess = Preprocess(
         method=method,
         clip=clip,
         columns=tuple(names[k] for k in kept),
         index=kept,
-        resolution=resolution[keep],
-        center=center[keep],
-        scale=scale[keep],
-        low=low[keep].astype(np.float64),
-        high=high[keep].astype(np.float64),
+        resolution=resolution[kept_plain],
+        center=center[kept_plain],
+        scale=np.where(varies[~is_class], scale, watched)[kept_plain],
+        low=low[keep & ~is_class].astype(np.float64),
+        high=high[keep & ~is_class].astype(np.float64),
+        classes=fit_classes(
+            values, schema, index[keep & is_class], clip=clip, watch_constants=watch_constants
+        ),
     )
-    return preprocess, constant
+    return preprocess, tuple(names[k] for k in index[~varies])
+
+
+def _is_class(schema: Schema, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.array([bool(schema.columns[k].categories) for k in index], np.bool_)
 
 
 def _resolutions(schema: Schema, index: NDArray[np.int64], method: Method) -> NDArray[np.float32]:

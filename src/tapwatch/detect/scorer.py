@@ -68,19 +68,20 @@ class Scorer:
                 f"{batch.schema.digest[:8]}: want {bundle.view}/{bundle.schema.version}:"
                 f"{bundle.schema.digest[:8]}"
             )
+        values = bundle.as_trained(batch.values)
         error = np.empty(len(batch))
         flagged = np.empty(len(batch), np.bool_)
         flagged_rows = []
         for start in range(0, len(batch), self._max_rows):
             part = slice(start, start + self._max_rows)
-            rows = bundle.preprocess.apply(batch.values[part])
+            rows = bundle.preprocess.apply(values[part])
             error[part] = significant(bundle.detector.score(rows))
             # NaN compares false; infinity has to be kept out by hand.
             flagged[part] = (error[part] > bundle.threshold) & (error[part] < np.inf)
             if flagged[part].any():
                 flagged_rows.append(rows[flagged[part]])
 
-        reasons = self._reasons(flagged_rows, batch.values[flagged])
+        reasons = self._reasons(flagged_rows, values[flagged])
         finite = np.isfinite(error)
         p_value = np.ones(len(error))
         with self._lock:
@@ -111,7 +112,7 @@ class Scorer:
         return {
             "observed": preprocess.observed(values),
             "expected": preprocess.to_units(detector.expected(rows)),
-            "share": detector.contributions(rows),
+            "share": preprocess.by_column(detector.contributions(rows)),
         }
 
     def tallies(self) -> list[Tally]:
