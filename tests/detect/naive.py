@@ -66,3 +66,15 @@ def histogram(values: Sequence[float], edges: Sequence[float]) -> list[int]:
     for value in values:
         counts[next((k for k, edge in enumerate(edges) if value <= edge), len(edges))] += 1
     return counts
+
+
+def word_inputs(training: Sequence[float], word: float, clip: float, watch: bool) -> list[float]:
+    """Inputs of one class column: one a word seen, then one for all others."""
+    seen = sorted(set(training))
+    inputs = []
+    for other in seen:
+        share = training.count(other) / len(training)
+        variance = share * (1 - share) if share < 1 else 1
+        inputs.append(min(clip, 1 / math.sqrt(len(seen) * variance)) if word == other else 0.0)
+    rest = clip if watch else min(clip, 1.0)
+    return [*inputs, 0.0 if word in seen else rest]
