@@ -79,12 +79,50 @@ class FlowConfig(Section):
         return self
 
 
+class PacketConfig(Section):
+    """[packet]: what the packet view remembers."""
+
+    pair_capacity: Annotated[int, Field(ge=64, le=1 << 22)] = 65_536
+    """Pairs of addresses whose last frames are remembered, 24 bytes each, rounded down to a power of
+    two; the one that was silent longest of those in its place is forgotten."""
+
+
 class LabelsConfig(Section):
     """[labels]: what the protocol label of a packet may remember."""
 
     conversations: Annotated[int, Field(ge=1024, le=1 << 22)] = 131_072
     """Conversations whose protocol is remembered, 48 bytes each; the one that was silent longest of
     those in its place is forgotten. Wireshark forgets none."""
+
+
+class WindowsConfig(Section):
+    """[windows]: how long the windows of the host view are, and what it remembers."""
+
+    host_s: Annotated[float, Field(ge=0.1, le=600)] = 5.0
+    """Length of a window. Counts have 32 bits, which ten minutes of 7 million packets a second and
+    host do not fill."""
+    hop_s: Annotated[float, Field(ge=0.1, le=600)] = 5.0
+    """Time between the ends of two windows; host_s is a whole multiple of it, at most 12."""
+    hosts: Annotated[int, Field(ge=64, le=1 << 20)] = 65_536
+    """Hosts held at once, 1.5 KB each, an equal part for each hop of a window. Where more are seen,
+    one that was silent lately gives its row before the window ends."""
+    pairs: Annotated[int, Field(ge=64, le=1 << 24)] = 262_144
+    """Pairs of hosts remembered, 16 bytes each, so that a peer is known that was met before."""
+    channels: Annotated[int, Field(ge=64, le=1 << 22)] = 65_536
+    """Services of one host used by another, 64 bytes each, whose last connections are remembered to
+    tell how regular they are."""
+    horizon_s: Annotated[float, Field(ge=1, le=604_800)] = 3600.0
+    """Silence after which a pair or a channel is forgotten."""
+
+    @model_validator(mode="after")
+    def _whole_hops(self) -> Self:
+        host_ns, hop_ns = round(self.host_s * 1e9), round(self.hop_s * 1e9)
+        if host_ns % hop_ns or not 1 <= host_ns // hop_ns <= 12:
+            raise ValueError(
+                f"windows.host_s = {self.host_s}: want 1 to 12 times windows.hop_s, which is "
+                f"{self.hop_s} (a window is put together from whole hops)"
+            )
+        return self
 
 
 class DetectConfig(Section):
@@ -124,7 +162,9 @@ class Config(Section):
     capture: CaptureConfig = CaptureConfig()
     decode: DecodeConfig = DecodeConfig()
     flows: FlowConfig = FlowConfig()
+    packet: PacketConfig = PacketConfig()
     labels: LabelsConfig = LabelsConfig()
+    windows: WindowsConfig = WindowsConfig()
     detect: DetectConfig = DetectConfig()
     alerts: AlertsConfig = AlertsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
