@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tapwatch.tables import FLOW
+from tapwatch.tables import FLOW, TcpAnalysis
 
 ARP_TABLE_SETS, ARP_TABLE_WAYS, HOUR_NS = 4096, 4, 3600 * 10**9
 
@@ -23,9 +23,10 @@ class PacketRows:
 
     def __init__(self) -> None:
         self.previous_clock_ns: int | None = None
+        self.last_met_ns: dict[tuple[Any, Any], int] = {}  # (from, to) -> time of the last frame
         self.claims: dict[int, tuple[int, int]] = {}  # IP address -> (MAC address, last renewal)
 
-    def row(self, p: Any, l: Any) -> dict[str, float]:  # noqa: E741 - as in the formulas
+    def row(self, p: Any, l: Any, label: int) -> dict[str, float]:  # noqa: E741 - as in the formulas
         """Name -> value for one frame."""
         clock_ns = int(p["clock_ns"])
         before_ns, self.previous_clock_ns = self.previous_clock_ns, clock_ns
@@ -37,6 +38,7 @@ class PacketRows:
         row: dict[str, Any] = {
             "frame_len": p["wire_bytes"],
             "frame_time_delta": 0 if before_ns is None else max(0, clock_ns - before_ns) / 1e9,
+            **self._pair(p),
             "undecoded": p["status"] != 0,
             "vlan_depth": p["n_vlan_tags"],
         }
@@ -44,10 +46,13 @@ class PacketRows:
         row["eth_dst_broadcast"] = mac == b"\xff" * 6
         row["eth_dst_multicast"] = bool(mac[0] & 1) and mac != b"\xff" * 6
         row |= self._flow(p, l)
+        row["protocol"] = label
         row |= {"arp": arp, "ip": ip and p["ip_version"] == 4, "ipv6": ip and p["ip_version"] == 6}
         row |= {"tcp": tcp, "udp": udp, "icmp": icmp, "icmpv6": icmpv6}
         row |= self._network(p, ip)
-        row |= self._tcp(p, tcp)
+        row |= self._tcp(p, l, tcp)
+        for kind in TcpAnalysis:
+            row[f"tcp_analysis_{kind.name.lower()}"] = kind in TcpAnalysis(int(l["tcp_analysis"]))
         row["udp_length"] = p["udp_bytes"] if udp else 0
         row["payload_len_bytes"] = max(0, int(p["payload_bytes"])) if whole else 0
         row["icmp_type"] = p["icmp_type"] if icmp or icmpv6 else 0
@@ -60,6 +65,27 @@ class PacketRows:
             row[f"{end}_port_dynamic"] = ported and port in range(49152, 65536)
         row |= self._arp(p, arp)
         return {name: float(value) for name, value in row.items()}
+
+    def _pair(self, p: Any) -> dict[str, float]:
+        """Without the bound of the table: for captures that do not fill it."""
+        if p["ether_type"] == 0x0806:
+            src, dst = (0, 0, int(p["eth_src"])), (0, 0, int(p["eth_dst"]))
+        else:
+            src, dst = (
+                (int(p["ip_version"]), int(p[f"{end}_hi"]), int(p[f"{end}_lo"]))
+                for end in ("src", "dst")
+            )
+        now_ns = int(p["clock_ns"])
+        this_way_ns = self.last_met_ns.get((src, dst), now_ns)
+        either_way_ns = max(
+            (self.last_met_ns[way] for way in ((src, dst), (dst, src)) if way in self.last_met_ns),
+            default=now_ns,
+        )
+        self.last_met_ns[src, dst] = now_ns
+        return {
+            "pair_time_delta_s": max(0, now_ns - either_way_ns) / 1e9,
+            "pair_direction_time_delta_s": max(0, now_ns - this_way_ns) / 1e9,
+        }
 
     @staticmethod
     def _flow(p: Any, l: Any) -> dict[str, Any]:  # noqa: E741
@@ -93,19 +119,24 @@ class PacketRows:
         return row if ip else dict.fromkeys(row, 0)
 
     @staticmethod
-    def _tcp(p: Any, tcp: bool) -> dict[str, Any]:
+    def _tcp(p: Any, l: Any, tcp: bool) -> dict[str, Any]:  # noqa: E741
         names = ("fin", "syn", "reset", "push", "ack", "urg", "ece", "cwr", "ae")
         options = ("mss", "wscale", "sack_perm", "sack", "timestamp")
         row: dict[str, Any] = {
             "tcp_hdr_len": p["transport_header_bytes"],
             "tcp_len": max(0, int(p["payload_bytes"])),
             "tcp_window_size_value": p["tcp_window"],
+            "tcp_window_size": int(p["tcp_window"]) * 2 ** min(int(l["tcp_window_shift"]), 14),
         }
         for bit, name in enumerate(names):
             row[f"tcp_flags_{name}"] = int(p["tcp_flags"]) & 2**bit != 0
         for bit, name in enumerate(options):
             row[f"tcp_options_{name}"] = int(p["tcp_options"]) & 2**bit != 0
-        return row if tcp else dict.fromkeys(row, 0)
+        row["tcp_options_mss_val"] = p["tcp_mss"] if row["tcp_options_mss"] else 0
+        scale = p["tcp_window_scale"]
+        row["tcp_options_wscale_shift"] = scale if row["tcp_options_wscale"] else 0
+        row = row if tcp else dict.fromkeys(row, 0)
+        return row | {"tcp_time_delta": int(l["tcp_gap_ns"]) / 1e9}
 
     def _arp(self, p: Any, arp: bool) -> dict[str, Any]:
         asks, answers = arp and p["arp_opcode"] == 1, arp and p["arp_opcode"] == 2
@@ -131,10 +162,10 @@ class PacketRows:
         return False
 
 
-def packet_values(packets: Any, links: Any) -> list[dict[str, float]]:
+def packet_values(packets: Any, links: Any, labels: Any) -> list[dict[str, float]]:
     """Name -> value for each frame."""
     view = PacketRows()
-    return [view.row(packet, link) for packet, link in zip(packets, links, strict=True)]
+    return [view.row(*given) for given in zip(packets, links, labels, strict=True)]
 
 
 @dataclass(frozen=True)

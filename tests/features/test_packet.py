@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tapwatch.config import Config
 from tapwatch.features import VIEWS
 from tapwatch.features.arp import empty_claims
+from tapwatch.features.labels import ProtocolLabels
 from tapwatch.tables import FLOW, LINK, PACKET, ROW, Traffic
 from tests.features import naive
 
@@ -38,6 +40,12 @@ def values(packets, links=None) -> list[dict[str, float]]:
     """Name -> value for each frame."""
     batch = made(packets, links)
     return [dict(zip(batch.schema.names, row, strict=True)) for row in batch.values.tolist()]
+
+
+def labels_of(packets) -> list[int]:
+    """The protocol label of each frame."""
+    labels = ProtocolLabels(Config())
+    return labels.of(Traffic(NO_DATA, packets, np.zeros(len(packets), LINK), NO_FLOWS, 0)).tolist()
 
 
 def arp(ip: int, mac: int, opcode: int = 1, target: int = 9, **more: object) -> dict[str, object]:
@@ -92,7 +100,7 @@ def test_agrees_with_the_naive_view(seed):
     """Every column of varied frames is what the slow twin computes."""
     packets, links = ordinary(400, seed)
 
-    assert values(packets, links) == naive.packet_values(packets, links)
+    assert values(packets, links) == naive.packet_values(packets, links, labels_of(packets))
 
 
 def test_columns_of_small_fields_agree_with_the_naive_view():
@@ -100,7 +108,7 @@ def test_columns_of_small_fields_agree_with_the_naive_view():
     packets, links = spread(PACKET, 500, 3, small=True), spread(LINK, 500, 4, small=True)
     packets["clock_ns"] = np.maximum.accumulate(packets["clock_ns"])
 
-    assert values(packets, links) == naive.packet_values(packets, links)
+    assert values(packets, links) == naive.packet_values(packets, links, labels_of(packets))
 
 
 def test_every_bit_of_flags_and_options_has_its_own_column():
@@ -126,7 +134,10 @@ def test_a_frame_that_was_not_decoded_is_a_row_too():
     """Only what is known of it stands in the row."""
     [row] = values(packets_of({"status": 3, "wire_bytes": 13, "ether_type": 0x0806}))
 
-    assert {name for name, value in row.items() if value} == {"frame_len", "undecoded"}
+    assert {name for name, value in row.items() if value} - {"protocol"} == {
+        "frame_len",
+        "undecoded",
+    }
 
 
 def test_a_late_frame_has_no_time_delta():
@@ -151,7 +162,8 @@ def test_later_fragments_have_no_transport():
     fields = {"ip_version": 4, "proto": 6, "frag_offset_bytes": 8, "payload_bytes": 5}
     [row] = values(packets_of(fields | {"transport_header_bytes": 20}))
 
-    assert {name for name, value in row.items() if value and name != "ip_frag_offset"} == {"ip"}
+    told = {name for name, value in row.items() if value}
+    assert told - {"protocol"} == {"ip", "ip_frag_offset"}
 
 
 @pytest.mark.parametrize("cut", range(0, 41, 8))
@@ -309,6 +321,6 @@ def test_nothing_gives_nothing():
     view = VIEWS["packet"](np.float32)
     empty = made(packets_of(), view=view)
 
-    assert empty.values.shape == view.finish(NO_FLOWS).values.shape == (0, 59)
+    assert empty.values.shape == view.finish(NO_FLOWS).values.shape == (0, 81)
     assert empty.rows.dtype == ROW
-    assert len(view.tallies()) == 2
+    assert len(view.tallies()) >= 3

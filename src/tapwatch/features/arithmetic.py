@@ -1,7 +1,9 @@
 """Arithmetic of the kernels that cannot overflow, divide by zero or leave what float32 can hold."""
 
+from typing import Any, Final
+
 import numpy as np
-from numba import njit
+from numba import config, njit
 
 #: The largest float32. No real packet or flow comes near it; what does is held here.
 _LARGEST = float(np.finfo(np.float32).max)
@@ -34,3 +36,31 @@ def ratio(amount, of):  # type: ignore[no-untyped-def]
     if of > 0:
         return finite(float(amount) / float(of))
     return 0.0
+
+
+# Stafford's variant 13 of the 64-bit finaliser, as in SplitMix64 (Steele, Lea, Flood 2014).
+_M1: Final = np.uint64(0xBF58476D1CE4E5B9)
+_M2: Final = np.uint64(0x94D049BB133111EB)
+_S1: Final = np.uint64(30)
+_S2: Final = np.uint64(27)
+_S3: Final = np.uint64(31)
+
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+
+    def _product(a: Any, b: Any) -> Any:
+        # NumPy warns where machine code wraps.
+        return np.uint64(int(a) * int(b) & 0xFFFF_FFFF_FFFF_FFFF)
+
+else:
+
+    @njit
+    def _product(a: Any, b: Any) -> Any:
+        return a * b
+
+
+@njit
+def mix(x):  # type: ignore[no-untyped-def]
+    """Spread every bit of a uint64 over all 64: two multiplications, a bijection."""
+    x = _product(x ^ (x >> _S1), _M1)
+    x = _product(x ^ (x >> _S2), _M2)
+    return x ^ (x >> _S3)

@@ -6,12 +6,20 @@ Conditions used by several columns, so that none is ever undefined:
     arp    ether type 0x0806 and decoded without fault
     ip     p.ip_version is 4 or 6, and not arp
     whole  ip, and not a later fragment (p.frag_offset_bytes = 0)
+    pair   the addresses that Wireshark's columns Source and Destination show: the MAC addresses
+           (p.eth_src, p.eth_dst) where arp, else p.src and p.dst with p.ip_version; in any order.
+           [packet] pair_capacity pairs are remembered, in sets of 8 the one that was silent longest
+           gives way; pairs are told apart by a hash of 64 bits
+
+What a Wireshark export gives of each column is in packet_export.py.
 """
 
 from typing import Any, Final
 
+from tapwatch.features.label_names import LABELS
+from tapwatch.features.packet_export import with_export
 from tapwatch.features.schema import make_schema, position_type
-from tapwatch.tables import Column
+from tapwatch.tables import Column, TcpAnalysis
 
 
 def _flag(name: str, formula: str, source: str, meaning: str, original: str = "") -> Column:
@@ -37,6 +45,13 @@ def _tcp_option(name: str, bit: int, source: str, meaning: str) -> Column:
     original = f"tcp.options.{name}"
     formula = f"tcp = 1 and bit {bit} of p.tcp_options is set"
     return _flag(f"tcp_options_{name}", formula, source, meaning, original)
+
+
+def _analysis(name: str, meaning: str) -> Column:
+    bit = TcpAnalysis[name.upper()].bit_length() - 1
+    original = f"tcp.analysis.{name}"
+    formula = f"bit {bit} of l.tcp_analysis is set"
+    return _flag(f"tcp_analysis_{name}", formula, f"Wireshark {original}", meaning, original)
 
 
 def _port_classes(end: str, whose: str) -> tuple[Column, ...]:
@@ -73,6 +88,20 @@ _FRAME: Final = (
         "Wireshark frame.time_delta",
         "time since the previous frame of the capture",
         "frame.time_delta",
+    ),
+    _seconds(
+        "pair_time_delta_s",
+        "(p.clock_ns - p.clock_ns of the previous frame between this pair, either way) / 1e9; "
+        "0 for the first frame and for one older than a frame before it",
+        "tapwatch",
+        "time since the previous frame between these two addresses",
+    ),
+    _seconds(
+        "pair_direction_time_delta_s",
+        "(p.clock_ns - p.clock_ns of the previous frame of this pair this way) / 1e9; "
+        "0 for the first frame this way and for one older than a frame before it",
+        "tapwatch",
+        "time since the previous frame from this address to that one",
     ),
     _flag(
         "undecoded",
@@ -132,6 +161,15 @@ _FLOW: Final = (
 )
 
 _PROTOCOLS: Final = (
+    Column(
+        "protocol",
+        "1",
+        "int64",
+        "index of the label in the list of classes; 0 where it is none of them",
+        "Wireshark _ws.col.Protocol",
+        "the protocol as Wireshark's Protocol column names it, by headers, ports and first bytes",
+        categories=LABELS,
+    ),
     _flag("arp", "p.ether_type = 0x0806 and p.status is OK", "RFC 826", "an ARP packet", "arp"),
     _flag("ip", "p.ip_version = 4 and arp = 0", "RFC 791", "an IPv4 packet", "ip"),
     _flag("ipv6", "p.ip_version = 6 and arp = 0", "RFC 8200", "an IPv6 packet", "ipv6"),
@@ -207,6 +245,22 @@ _TCP: Final = (
         "window as sent, unscaled",
         "tcp.window_size_value",
     ),
+    _number(
+        "tcp_window_size",
+        "B",
+        "p.tcp_window << l.tcp_window_shift where tcp = 1, else 0; the shift is 0 in segments with "
+        "SYN, and where both SYNs were not seen with the window scale option",
+        "window as it is meant",
+        "tcp.window_size",
+    ),
+    _seconds(
+        "tcp_time_delta",
+        "l.tcp_gap_ns / 1e9; 0 for the first segment of a conversation, where tcp = 0 and for a "
+        "segment older than one before it",
+        "Wireshark tcp.time_delta",
+        "time since the previous segment of the conversation, which no timeout ends",
+        "tcp.time_delta",
+    ),
     _tcp_flag("fin", 0x001, "no more data from the sender"),
     _tcp_flag("syn", 0x002, "synchronise sequence numbers"),
     _tcp_flag("reset", 0x004, "reset the connection"),
@@ -221,6 +275,38 @@ _TCP: Final = (
     _tcp_option("sack_perm", 4, "RFC 2018 2", "SACK permitted option"),
     _tcp_option("sack", 8, "RFC 2018 3", "SACK option"),
     _tcp_option("timestamp", 16, "RFC 7323 3", "timestamps option"),
+    _number(
+        "tcp_options_mss_val",
+        "B",
+        "p.tcp_mss where tcp_options_mss = 1, else 0",
+        "largest segment that the sender takes",
+        "tcp.options.mss_val",
+    ),
+    _number(
+        "tcp_options_wscale_shift",
+        "1",
+        "p.tcp_window_scale where tcp_options_wscale = 1, else 0; at most 14",
+        "how far the sender's windows will be shifted",
+        "tcp.options.wscale.shift",
+    ),
+)
+
+_ANALYSIS: Final = (
+    _analysis("retransmission", "sent before; fast and spurious ones too"),
+    _analysis("fast_retransmission", "sent again after duplicate acknowledgements, in 20 ms"),
+    _analysis("spurious_retransmission", "sent again although acknowledged"),
+    _analysis("out_of_order", "overtaken by a later one within a round trip"),
+    _analysis("lost_segment", "a segment before it was not captured"),
+    _analysis("ack_lost_segment", "acknowledges what was not captured"),
+    _analysis("duplicate_ack", "acknowledges the same again: a segment is missing there"),
+    _analysis("keep_alive", "asks whether the other end is there"),
+    _analysis("keep_alive_ack", "answers that"),
+    _analysis("window_update", "says nothing but another window"),
+    _analysis("window_full", "fills the window of the receiver"),
+    _analysis("zero_window", "the sender can take nothing more"),
+    _analysis("zero_window_probe", "tries a byte against a window of 0"),
+    _analysis("zero_window_probe_ack", "answers that"),
+    _analysis("reused_ports", "begins another connection between the same ports"),
 )
 
 _OTHERS: Final = (
@@ -286,17 +372,20 @@ _ARP: Final = (
     ),
 )
 
-PACKET_COLUMNS: Final = (
-    *_FRAME,
-    *_FLOW,
-    *_PROTOCOLS,
-    *_NETWORK,
-    *_TCP,
-    *_OTHERS,
-    *_PORTS,
-    *_ARP,
+PACKET_COLUMNS: Final = with_export(
+    (
+        *_FRAME,
+        *_FLOW,
+        *_PROTOCOLS,
+        *_NETWORK,
+        *_TCP,
+        *_ANALYSIS,
+        *_OTHERS,
+        *_PORTS,
+        *_ARP,
+    )
 )
-PACKET_SCHEMA: Final = make_schema("packet", 1, PACKET_COLUMNS)
+PACKET_SCHEMA: Final = make_schema("packet", 2, PACKET_COLUMNS)
 
 PacketAt: Any = position_type("PacketAt", __name__, PACKET_COLUMNS)
 #: Position of each column in the matrix, by name.

@@ -12,6 +12,7 @@ _ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58  # IANA protocol numbers
 _ETHER_TYPE_ARP = 0x0806
 _REQUEST, _REPLY = 1, 2  # RFC 826 opcodes
 _FIRST_REGISTERED, _FIRST_DYNAMIC = 1024, 49_152  # RFC 6335 6
+_LARGEST_SHIFT = 14  # RFC 7323 2.3
 _BROADCAST = np.uint64(0xFFFF_FFFF_FFFF)
 _GROUP_BIT = np.uint64(1 << 40)
 _NONE = np.uint64(0)
@@ -21,26 +22,28 @@ _V6_SHIFT, _V6_MULTICAST = np.uint64(56), np.uint64(0xFF)
 
 
 @njit(nogil=True, cache=True)
-def packet_rows(packets, links, claims, counts, before, values, rows):  # type: ignore[no-untyped-def]
+def packet_rows(packets, links, labels, gaps, claims, state, values, rows):  # type: ignore[no-untyped-def]
     """Write one row of `values` and of `rows` for each packet.
 
     Parameters
     ----------
     packets : PACKET (n,)
     links : LINK (n,)
+    labels : uint16 (n,)
+        Index of the protocol label.
+    gaps : float64 (n, 2)
+        ns since the previous frame of the pair of addresses, and since the one this way.
     claims : CLAIM (sets, ways)
         Who claimed which IP address; goes on from batch to batch.
-    counts : int64 (1,)
-        Claims evicted.
-    before : int64 (2,)
-        [whether there was a frame, its clock_ns]; goes on from batch to batch.
+    state : int64 (3,)
+        [claims evicted, whether there was a frame, its clock_ns]; goes on from batch to batch.
     values : float32 or float64 (n, columns)
         Every element is written.
     rows : ROW (n,)
         Every field is written.
     """
-    previous_clock_ns = before[1]
-    if before[0] == 0 and len(packets) > 0:
+    previous_clock_ns = state[2]
+    if state[1] == 0 and len(packets) > 0:
         previous_clock_ns = packets[0]["clock_ns"]
     for i in range(len(packets)):
         packet = packets[i]
@@ -50,21 +53,25 @@ def packet_rows(packets, links, claims, counts, before, values, rows):  # type: 
         is_arp = _is_arp(packet)
         out[AT.frame_time_delta] = elapsed_ns(previous_clock_ns, clock_ns) / 1e9
         previous_clock_ns = clock_ns
+        out[AT.pair_time_delta_s] = gaps[i, 0] / 1e9
+        out[AT.pair_direction_time_delta_s] = gaps[i, 1] / 1e9
+        out[AT.protocol] = labels[i]
         _write_frame(packet, out)
         _write_flow(packet, link, out)
         _write_network(packet, is_arp, out)
-        _write_transport(packet, is_arp, out)
+        _write_transport(packet, link, is_arp, out)
+        _write_analysis(link, out)
         _write_arp(packet, is_arp, out)
         write_identity(packet, link, rows[i])
     if len(packets) > 0:
-        before[0] = 1
-        before[1] = previous_clock_ns
+        state[1] = 1
+        state[2] = previous_clock_ns
 
     # A pass of its own: references to arrays that are handed on to a function are counted, and for
     # every packet that would cost more than all of the above.
     for i in range(len(packets)):
         if _is_claim(packets[i]):
-            is_duplicate = is_duplicate_address(packets[i], claims, counts)
+            is_duplicate = is_duplicate_address(packets[i], claims, state)
             values[i, AT.arp_duplicate_address_detected] = is_duplicate
 
 
@@ -125,7 +132,7 @@ def _write_network(packet, is_arp, out):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _write_transport(packet, is_arp, out):  # type: ignore[no-untyped-def]
+def _write_transport(packet, link, is_arp, out):  # type: ignore[no-untyped-def]
     is_ip = ((packet["ip_version"] == 4) | (packet["ip_version"] == 6)) & (not is_arp)
     is_whole = is_ip & (packet["frag_offset_bytes"] == 0)
     is_icmp_v4 = is_whole & (packet["proto"] == _ICMP)
@@ -143,7 +150,7 @@ def _write_transport(packet, is_arp, out):  # type: ignore[no-untyped-def]
     out[AT.payload_len_bytes] = payload_bytes * int(is_whole)
     out[AT.icmp_type] = packet["icmp_type"] * icmp
     out[AT.icmp_code] = packet["icmp_code"] * icmp
-    _write_tcp(packet, tcp, out)
+    _write_tcp(packet, link, tcp, out)
 
     ported = (tcp | udp) * int(packet["transport_header_bytes"] > 0)
     src, dst = packet["src_port"], packet["dst_port"]
@@ -156,11 +163,15 @@ def _write_transport(packet, is_arp, out):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _write_tcp(packet, tcp, out):  # type: ignore[no-untyped-def]
+def _write_tcp(packet, link, tcp, out):  # type: ignore[no-untyped-def]
     flags = int(packet["tcp_flags"]) * tcp
     options = int(packet["tcp_options"]) * tcp
     out[AT.tcp_hdr_len] = packet["transport_header_bytes"] * tcp
     out[AT.tcp_window_size_value] = packet["tcp_window"] * tcp
+    # 16 bits and a shift of at most 14: far from what int64 holds.
+    shift = min(int(link["tcp_window_shift"]), _LARGEST_SHIFT)
+    out[AT.tcp_window_size] = (int(packet["tcp_window"]) << shift) * tcp
+    out[AT.tcp_time_delta] = link["tcp_gap_ns"] / 1e9
     out[AT.tcp_flags_fin] = flags & 1
     out[AT.tcp_flags_syn] = flags >> 1 & 1
     out[AT.tcp_flags_reset] = flags >> 2 & 1
@@ -175,6 +186,28 @@ def _write_tcp(packet, tcp, out):  # type: ignore[no-untyped-def]
     out[AT.tcp_options_sack_perm] = options >> 2 & 1
     out[AT.tcp_options_sack] = options >> 3 & 1
     out[AT.tcp_options_timestamp] = options >> 4 & 1
+    out[AT.tcp_options_mss_val] = packet["tcp_mss"] * (options & 1)
+    out[AT.tcp_options_wscale_shift] = packet["tcp_window_scale"] * (options >> 1 & 1)
+
+
+@njit
+def _write_analysis(link, out):  # type: ignore[no-untyped-def]
+    bits = int(link["tcp_analysis"])
+    out[AT.tcp_analysis_retransmission] = bits & 1
+    out[AT.tcp_analysis_fast_retransmission] = bits >> 1 & 1
+    out[AT.tcp_analysis_spurious_retransmission] = bits >> 2 & 1
+    out[AT.tcp_analysis_out_of_order] = bits >> 3 & 1
+    out[AT.tcp_analysis_lost_segment] = bits >> 4 & 1
+    out[AT.tcp_analysis_ack_lost_segment] = bits >> 5 & 1
+    out[AT.tcp_analysis_duplicate_ack] = bits >> 6 & 1
+    out[AT.tcp_analysis_keep_alive] = bits >> 7 & 1
+    out[AT.tcp_analysis_keep_alive_ack] = bits >> 8 & 1
+    out[AT.tcp_analysis_window_update] = bits >> 9 & 1
+    out[AT.tcp_analysis_window_full] = bits >> 10 & 1
+    out[AT.tcp_analysis_zero_window] = bits >> 11 & 1
+    out[AT.tcp_analysis_zero_window_probe] = bits >> 12 & 1
+    out[AT.tcp_analysis_zero_window_probe_ack] = bits >> 13 & 1
+    out[AT.tcp_analysis_reused_ports] = bits >> 14 & 1
 
 
 @njit
