@@ -70,6 +70,18 @@ def tried(fault: Fault, copies: "SimpleQueue[Path]") -> Outcome:
     return {FAILED: "caught", PASSED: "survived"}.get(code, "broken"), said
 
 
+def is_sound(faults: Sequence[Fault], copies: "SimpleQueue[Path]") -> bool:
+    """Whether the tests pass without a fault; else each would count as caught."""
+    copy = copies.get()
+    for paths, jit in dict.fromkeys((fault.paths, fault.jit) for fault in faults):
+        code, said = run_tests(copy, paths, jit)
+        if code != PASSED:
+            say(f"{' '.join(paths)}: does not pass without a fault: {said}")
+            return False
+    copies.put(copy)
+    return True
+
+
 def say(line: str) -> None:
     """A line of the report, at once."""
     sys.stdout.write(line + "\n")
@@ -89,6 +101,8 @@ def main() -> int:
         copies: SimpleQueue[Path] = SimpleQueue()
         for job in range(options.jobs):
             copies.put(copy_of_the_checkout(Path(scratch) / str(job)))
+        if not is_sound(faults, copies):
+            return 1
         with ThreadPoolExecutor(options.jobs) as pool:
             outcomes = pool.map(lambda fault: tried(fault, copies), faults)
             for number, (fault, (outcome, said)) in enumerate(
