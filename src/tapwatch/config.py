@@ -79,6 +79,15 @@ class FlowConfig(Section):
         return self
 
 
+class ConversationsConfig(Section):
+    """[conversations]: TCP analysis as Wireshark has it, for the views that ask for it."""
+
+    capacity: Annotated[int, Field(ge=64, le=1 << 24)] = 524_288
+    """TCP conversations remembered in the process, an equal part in each of 64 buckets, 152 bytes
+    each once used and 16 beside; the one that was silent longest is forgotten. They outlive flows:
+    Wireshark never forgets, and a keep-alive may come long after the segment before it."""
+
+
 class PacketConfig(Section):
     """[packet]: what the packet view remembers."""
 
@@ -125,6 +134,20 @@ class WindowsConfig(Section):
         return self
 
 
+class AfterimageConfig(Section):
+    """[afterimage]: how many streams the views afterimage and afterimage_115 remember, each for
+    itself. Of eight that share a place the one that was met longest ago is forgotten."""
+
+    mi_capacity: Annotated[int, Field(ge=8, le=1 << 22, multiple_of=8)] = 65_536
+    """Senders as station and address, 184 bytes each: 12 MB."""
+    h_capacity: Annotated[int, Field(ge=8, le=1 << 22, multiple_of=8)] = 65_536
+    """Senders as address, 184 bytes each: 12 MB; only afterimage_115 has them."""
+    hh_capacity: Annotated[int, Field(ge=8, le=1 << 22, multiple_of=8)] = 65_536
+    """Pairs of addresses, both ways at once, 664 bytes each: 44 MB."""
+    hphp_capacity: Annotated[int, Field(ge=8, le=1 << 22, multiple_of=8)] = 131_072
+    """Pairs of an address and a port, both ways at once, 504 bytes each: 66 MB."""
+
+
 class DetectConfig(Section):
     """[detect]: how rows are scored."""
 
@@ -162,9 +185,11 @@ class Config(Section):
     capture: CaptureConfig = CaptureConfig()
     decode: DecodeConfig = DecodeConfig()
     flows: FlowConfig = FlowConfig()
+    conversations: ConversationsConfig = ConversationsConfig()
     packet: PacketConfig = PacketConfig()
     labels: LabelsConfig = LabelsConfig()
     windows: WindowsConfig = WindowsConfig()
+    afterimage: AfterimageConfig = AfterimageConfig()
     detect: DetectConfig = DetectConfig()
     alerts: AlertsConfig = AlertsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()

@@ -75,8 +75,10 @@ class Corridor:
         watch: Watch = no_watch,
     ) -> None:
         self.decoder = Decoder(config.decode)
-        self.flows = FlowTable(config.flows, workers=workers)
         self.views: dict[str, View] = {name: VIEWS[name](dtype, config) for name in views}
+        is_wanted = any(view.needs_tcp_analysis for view in self.views.values())
+        conversations = config.conversations if is_wanted else None
+        self.flows = FlowTable(config.flows, workers=workers, conversations=conversations)
         self._watch = watch
 
     def carry(self, frames: FrameBatch) -> dict[str, FeatureBatch]:

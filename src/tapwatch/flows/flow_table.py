@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.config import FlowConfig
+from tapwatch.config import ConversationsConfig, FlowConfig
 from tapwatch.errors import ConfigError
 from tapwatch.flows import layout
+from tapwatch.flows.conversation_table import Conversations, ConversationState
 from tapwatch.flows.kernel import run
 from tapwatch.flows.keys import fill_keys
 from tapwatch.flows.layout import SECOND_NS, TIME_MAX_NS, Table
@@ -57,6 +58,7 @@ class FlowState:
     open_most: int
     clock_ns: int
     ordinal: int
+    conversations: ConversationState | None  # None where TCP is not analysed
 
 
 class FlowTable:
@@ -71,9 +73,17 @@ class FlowTable:
     config : FlowConfig
     workers : int
         Threads that share the 64 buckets. No output depends on it.
+    conversations : ConversationsConfig, optional
+        Where given, links carry TCP analysis.
     """
 
-    def __init__(self, config: FlowConfig, *, workers: int = 1) -> None:
+    def __init__(
+        self,
+        config: FlowConfig,
+        *,
+        workers: int = 1,
+        conversations: ConversationsConfig | None = None,
+    ) -> None:
         self._config = config
         self._table = _new_table(config)
         n_sets = config.fragment_capacity // layout.FRAGMENT_WAYS
@@ -87,6 +97,7 @@ class FlowTable:
         output_rows = int(self._table.parameters["rows_a_bucket"][0]) + 1 + _OUTPUT_ROWS
         self._outputs = [np.empty(output_rows, FLOW) for _ in range(workers)]
         self._pool = ThreadPoolExecutor(workers - 1, "flows") if workers > 1 else None
+        self._conversations = Conversations(conversations, config.hash_seed)
 
     def update(self, packets: NDArray[Any], until_ns: int) -> FlowUpdate:
         """File a batch of packets, and end the flows that its time ends.
@@ -175,6 +186,7 @@ class FlowTable:
             open_most=self._open_count.most,
             clock_ns=self._clock_ns,
             ordinal=self._ordinal,
+            conversations=self._conversations.suspend(),
         )
 
     def resume(self, state: FlowState) -> None:
@@ -183,13 +195,15 @@ class FlowTable:
         Raises
         ------
         ConfigError
-            If the other table had another capacity or hash seed.
+            If the other table had another capacity or hash seed, or analysed TCP and this one
+            does not, or the other way round.
         """
         for key in ("capacity", "hash_seed"):
             mine, others = getattr(self._config, key), getattr(state, key)
             if mine != others:
                 why = "flows are kept by bucket, and buckets would differ"
                 raise ConfigError(f"flows.{key}", mine, f"{others}, as in the suspended table", why)
+        self._conversations.resume(state.conversations)
         # Imported here: only those who resume pay for loading it.
         from tapwatch.flows.resume import adopt
 
@@ -260,6 +274,7 @@ class FlowTable:
         return [
             Tally("flow_ended_total", "counter", "Flows ended, by reason.", ("reason",), ended),
             *(Tally(name, kind, text, (), {(): value}) for name, kind, text, value in plain),  # type: ignore[arg-type]
+            *self._conversations.tallies(),
         ]
 
     def _open_rows(self) -> NDArray[np.int64]:
@@ -278,6 +293,9 @@ class FlowTable:
         created = int(self._table.buckets["created"].sum())
         self._run_all(packets, keys, links, self._clock_ns // SECOND_NS * SECOND_NS)
         created = int(self._table.buckets["created"].sum()) - created
+        self._conversations.file(
+            packets, keys, links, self._ordinal, self._on_threads, len(self._outputs)
+        )
         self._ordinal += len(packets)
         if created:
             self._open_count.add(_creation_times(keys, links, created), 1)
