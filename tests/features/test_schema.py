@@ -81,7 +81,10 @@ def test_columns_tell_all_that_a_user_needs():
     """No column lacks a unit, formula, source or meaning; names are plain identifiers."""
     for schema in SCHEMAS.values():
         for column in schema.columns:
-            assert re.fullmatch("[a-z][a-z0-9_]*", column.name)
+            # Kitsune's streams are spelt as in its paper.
+            stream = "(MI|HH|HH_jit|HpHp|H)_" if schema.view.startswith("afterimage") else ""
+            assert re.fullmatch(stream + "[a-z0-9_]+", column.name)
+            assert column.name[0].isalpha()
             assert all((column.unit, column.formula, column.source, column.meaning)), column.name
 
 

@@ -3,12 +3,21 @@
 from typing import Final
 
 from tapwatch.errors import ConfigError
+from tapwatch.features.afterimage_columns import AFTERIMAGE_115_SCHEMA, AFTERIMAGE_SCHEMA
 from tapwatch.features.flow_columns import FLOW_SCHEMA
 from tapwatch.features.packet_columns import PACKET_SCHEMA
 from tapwatch.tables import Schema
 
 #: View name -> what its rows are.
-SCHEMAS: Final[dict[str, Schema]] = {schema.view: schema for schema in (PACKET_SCHEMA, FLOW_SCHEMA)}
+SCHEMAS: Final[dict[str, Schema]] = {
+    schema.view: schema
+    for schema in (
+        PACKET_SCHEMA,
+        FLOW_SCHEMA,
+        AFTERIMAGE_SCHEMA,
+        AFTERIMAGE_115_SCHEMA,
+    )
+}
 
 
 def schema_of(view: str) -> Schema:

@@ -9,6 +9,8 @@ from tapwatch.features.view import View
 _CLASSES: Final = {
     "packet": "packet:PacketView",
     "flow": "flow:FlowView",
+    "afterimage": "afterimage:AfterimageView",
+    "afterimage_115": "afterimage:Afterimage115View",
 }
 
 
