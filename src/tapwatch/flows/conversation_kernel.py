@@ -46,8 +46,8 @@ def analyse(
     packets : PACKET (n,)
     keys : KEY (>= n,)
     links : LINK (n,)
-        `tcp_analysis` and `tcp_gap_ns` are written for this worker's TCP segments; those of other
-        packets must be 0 already.
+        `tcp_analysis`, `tcp_gap_ns` and `tcp_window_shift` are written for this worker's TCP
+        segments; those of other packets must be 0 already.
     owned : Table
         Of CONVERSATION, CONVERSATION_NODE, CONVERSATION_BUCKET.
     tasks : TASK (1,)
@@ -115,6 +115,8 @@ def _file(
     option = wide(packet["tcp_window_scale"])
     note_handshake(row, fwd, rev, segment, SCALE_UNKNOWN if option == _NO_OPTION else option)
     link["tcp_analysis"] = found
+    is_scaled = segment.flags & SYN == 0
+    link["tcp_window_shift"] = max(wide(row["window_scale"][fwd]), 0) if is_scaled else 0
 
 
 @njit
