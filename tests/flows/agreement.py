@@ -18,6 +18,7 @@ RUNNING = {
     "bulk_last_ns",
     "bulk_tentative_bytes",
     "bulk_tentative_packets",
+    "conn_history",
 }
 #: A sum of squares by Welford is as exact as the values are long: relative to mean and maximum.
 SQUARES = {

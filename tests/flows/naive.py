@@ -10,6 +10,7 @@ from typing import Any
 
 from tapwatch.config import FlowConfig
 from tapwatch.tables import EndReason
+from tests.flows import naive_connection
 
 S = 1_000_000_000
 MASK = (1 << 64) - 1
@@ -29,9 +30,24 @@ class Flow:
     proto: int
     first: dict[str, Any]
     packets: list[tuple[dict[str, Any], int]] = field(default_factory=list)
-    # Of the connection, beyond a cut: the segments before it.
-    earlier: list[tuple[dict[str, Any], int]] = field(default_factory=list)
-    is_continuation: bool = False
+    #: Of the connection, the row before the cut.
+    before: "Flow | None" = None
+
+    @property
+    def earlier(self) -> list[tuple[dict[str, Any], int]]:
+        """Packets of the connection before the cut."""
+        return self.before.earlier + self.before.packets if self.before else []
+
+    @property
+    def beginning(self) -> "Flow":
+        """The connection's first row."""
+        return self.before.beginning if self.before else self
+
+    def latest(self, *directions: int) -> int | None:
+        """Latest time of the last row that has packets of these directions, the running one too."""
+        if times := self.times(*directions):
+            return max(times)
+        return self.before.latest(*directions) if self.before else None
 
     def times(self, *directions: int) -> list[int]:
         return [p["ts_ns"] for p, d in self.packets if d in directions]
@@ -87,6 +103,7 @@ def flows(
     links: list[dict[str, Any]] = []
     clock = packets[-1]["clock_ns"] if packets else 0
     for p in packets:
+        p["is_wrong"] = 0
         if not p["is_flow"]:
             links.append({"is_flow": 0, "flow_id": 0})
             continue
@@ -136,8 +153,7 @@ def judge(
             return None
     if p["ts_ns"] - flow.packets[0][0]["ts_ns"] > round(config.active_timeout_s * S):
         rows.append(row(flow, EndReason.ACTIVE, p["clock_ns"]))
-        earlier = flow.earlier + flow.packets
-        return Flow(flow.src, flow.dst, flow.proto, p, earlier=earlier, is_continuation=True)
+        return Flow(flow.src, flow.dst, flow.proto, p, before=flow)
     return flow
 
 
@@ -198,8 +214,9 @@ def link(flow: Flow, p: dict[str, Any], d: int, src_port: int, dst_port: int) ->
     return {
         "flow_id": flow_id(flow),
         "flow_first_ts_ns": flow.first["ts_ns"],
-        "gap_flow_ns": (gaps(flow.times(0, 1)) or [0])[-1],
-        "gap_direction_ns": (gaps(flow.times(d)) or [0])[-1],
+        "connection_id": flow_id(flow.beginning),
+        "gap_flow_ns": latest_gap(flow, 0, 1),
+        "gap_direction_ns": latest_gap(flow, d),
         "bytes": [sum(q["wire_bytes"] for q in side) for side in sides],
         "packets": [len(side) for side in sides],
         "src_port": src_port,
@@ -208,6 +225,15 @@ def link(flow: Flow, p: dict[str, Any], d: int, src_port: int, dst_port: int) ->
         "is_flow": 1,
         "direction": d,
     }
+
+
+def latest_gap(flow: Flow, *directions: int) -> int:
+    """Time from the packet before to the latest; where that is the first of a row, over the cut."""
+    times = flow.times(*directions)
+    if len(times) > 1:
+        return gaps(times)[-1]
+    before = flow.before.latest(*directions) if flow.before else None
+    return 0 if before is None else max(0, times[0] - before)
 
 
 def gaps(times: list[int]) -> list[int]:
@@ -269,7 +295,7 @@ def row(flow: Flow, reason: EndReason, end_ns: int) -> dict[str, Any]:
         "ip_version": first["ip_version"],
         "interface": first["interface"],
         "end_reason": int(reason),
-        "is_continuation": int(flow.is_continuation),
+        "is_continuation": int(flow.before is not None),
         "is_closing": int(flow.closing() or 0),
         "first_ts_ns": first["ts_ns"],
         "last_ts_ns": max(flow.times(0, 1)),
@@ -298,7 +324,34 @@ def row(flow: Flow, reason: EndReason, end_ns: int) -> dict[str, Any]:
     out["period_n"] = [len(kind) for kind in kinds]
     parts = zip(*(summary(kind) for kind in kinds), strict=True)
     names = ("period_mean_ns", "period_m2_ns2", "period_min_ns", "period_max_ns")
+    out |= connection(flow)
     return out | {name: list(part) for name, part in zip(names, parts, strict=True)}
+
+
+def connection(flow: Flow) -> dict[str, Any]:
+    """The fields of the connection, over all cuts before this row's end."""
+    everything = flow.earlier + flow.packets
+    segments = [(p, d) for p, d in everything if p["proto"] == 6 and p["transport_header_bytes"]]
+    here = [(p, d) for p, d in flow.packets if p["proto"] == 6 and p["transport_header_bytes"]]
+    sides = [[p for p, e in everything if e == d] for d in (0, 1)]
+    mine = [[p for p, e in segments if e == d] for d in (0, 1)]
+    again = [naive_connection.repeated(side) for side in mine]
+    has_icmp = flow.first["proto"] in PAIRS and not flow.first["frag_offset_bytes"]
+    return {
+        "connection_id": flow_id(flow.beginning),
+        "connection_first_ts_ns": flow.beginning.first["ts_ns"],
+        "connection_payload_bytes": [sum(max(p["payload_bytes"], 0) for p in s) for s in sides],
+        "urgent_packets": sum(p["tcp_flags"] >> 5 & 1 for p, _ in segments),
+        "wrong_fragments": sum(p["is_wrong"] for p, _ in everything),
+        "has_icmp": int(has_icmp),
+        "icmp_type": flow.first["icmp_type"] if has_icmp else 0,
+        "icmp_code": flow.first["icmp_code"] if has_icmp else 0,
+        "highest_seq": [naive_connection.highest(side) for side in mine],
+        "retransmissions": [
+            sum(any(p is q for q in again[d]) for p, e in here if e == d) for d in (0, 1)
+        ],
+        "conn_state": int(naive_connection.conn_state(flow.proto, segments, sides)),
+    }
 
 
 def one_side(flow: Flow, d: int) -> dict[str, Any]:
@@ -324,7 +377,7 @@ def one_side(flow: Flow, d: int) -> dict[str, Any]:
         "header_min_bytes": min(headers, default=0),
         "data_packets": sum(payload > 0 for payload in payloads),
         "init_window": tcp[0]["tcp_window"] if tcp else -1,
-        "direction_last_ts_ns": max((p["ts_ns"] for p in packets), default=0),
+        "direction_last_ts_ns": flow.latest(d) or 0,
         "tcp_flags": flags,
         "flag_counts": [sum(p["tcp_flags"] >> bit & 1 for p in tcp) for bit in range(8)],
         "bulk_n": len(runs),

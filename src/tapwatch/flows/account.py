@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from numba import njit
 
+from tapwatch.flows.connection import HEARD, conclude_connection
 from tapwatch.flows.hashing import wide
 from tapwatch.flows.layout import SECOND_NS
 from tapwatch.flows.protocols import TCP
@@ -46,7 +47,10 @@ def _add_gaps(row: Any, ts_ns: int, d: int, link: Any) -> None:
     n_flow = n_direction + row["packets"][1 - d]
     gap = wide(0)
     gap_direction = wide(0)
+    # The statistics begin with each row; what `link` says goes on over an active cut.
     if n_flow == 0:
+        if row["is_continuation"] != 0:
+            gap = max(ts_ns - row["last_ts_ns"], 0)
         row["first_ts_ns"] = ts_ns
         row["last_ts_ns"] = ts_ns
         row["active_start_ns"] = ts_ns
@@ -61,6 +65,8 @@ def _add_gaps(row: Any, ts_ns: int, d: int, link: Any) -> None:
                 row["active_start_ns"] = ts_ns
         row["last_ts_ns"] = max(ts_ns, row["last_ts_ns"])
     if n_direction == 0:
+        if wide(row["conn_history"][d]) & HEARD:
+            gap_direction = max(ts_ns - row["direction_last_ts_ns"][d], 0)
         row["direction_last_ts_ns"][d] = ts_ns
     else:
         last = row["direction_last_ts_ns"][d]
@@ -162,6 +168,7 @@ def _add_period(row: Any, k: int, length: int) -> None:
 def conclude(row: Any, reason: int, end_ns: int) -> None:
     """Write what only the end of a flow can say; it comes out at the next full second."""
     _end_active_period(row)
+    conclude_connection(row)
     row["end_reason"] = reason
     row["end_ns"] = end_ns
     row["order_ns"] = (end_ns // SECOND_NS + 1) * SECOND_NS

@@ -51,7 +51,20 @@ def timeout_class(row: Any) -> int:
 
 
 @njit
-def _asks(packet: Any) -> bool:
+def has_sent(node: Any, direction: int) -> bool:
+    """Tell whether a direction has sent any segment."""
+    return (wide(node["said"]) >> direction) & (_SAID | _SYN_SEEN) != 0
+
+
+@njit
+def has_said(node: Any, direction: int) -> bool:
+    """Tell whether a direction has sent more than SYNs."""
+    return (wide(node["said"]) >> direction) & _SAID != 0
+
+
+@njit
+def asks(packet: Any) -> bool:
+    """Tell whether a packet is a SYN without ACK and RST."""
     has_header = packet["transport_header_bytes"] > 0
     return bool(has_header and packet["tcp_flags"] & (SYN | ACK | RST) == SYN)
 
@@ -68,11 +81,10 @@ def judge(row: Any, node: Any, packet: Any, key: Any, direction: int, parameters
     silence_ns = key["clock_ns"] - row["last_clock_ns"]
     if silence_ns > parameters["timeout_ns"][wide(node["list"])]:
         return IDLE
-    if packet["proto"] == TCP and _asks(packet):
+    if packet["proto"] == TCP and asks(packet):
         if row["is_closing"] != 0:
             return CLOSED
-        said = wide(node["said"]) >> direction
-        if said & _SAID and node["isn"][direction] != packet["tcp_seq"]:
+        if has_said(node, direction) and node["isn"][direction] != packet["tcp_seq"]:
             return PORT_REUSE
     if key["ts_ns"] - row["first_ts_ns"] > parameters["active_ns"]:
         return ACTIVE
@@ -81,9 +93,10 @@ def judge(row: Any, node: Any, packet: Any, key: Any, direction: int, parameters
 
 @njit
 def note_tcp(row: Any, node: Any, packet: Any, direction: int) -> None:
-    """Follow a connection's beginning and end, as far as `judge` wants to know."""
-    if packet["transport_header_bytes"] == 0:  # a later fragment
-        return
+    """Follow a connection's beginning and end, as far as `judge` wants to know.
+
+    The packet is a TCP segment that has a header.
+    """
     flags = wide(packet["tcp_flags"])
     said = wide(node["said"])
     if (said >> direction) & _SAID == 0:
@@ -92,7 +105,7 @@ def note_tcp(row: Any, node: Any, packet: Any, direction: int) -> None:
             node["isn"][direction] = seq
         elif (said >> direction) & _SYN_SEEN == 0:
             node["isn"][direction] = (seq - 1) & _SEQ_MASK
-        node["said"] = said | ((_SYN_SEEN if _asks(packet) else _SAID) << direction)
+        node["said"] = said | ((_SYN_SEEN if asks(packet) else _SAID) << direction)
     if flags & FIN:
         row["fin_seen"] = wide(row["fin_seen"]) | (1 << direction)
     if row["is_closing"] == 0:

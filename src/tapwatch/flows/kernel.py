@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tapwatch.flows.account import account, conclude
 from tapwatch.flows.borrow import borrow, borrow_table
+from tapwatch.flows.connection import follow
 from tapwatch.flows.handshake import (
     ACTIVE,
     EVICTED,
@@ -29,8 +30,17 @@ from tapwatch.flows.index import (
     take_row,
     touch,
 )
-from tapwatch.flows.layout import FLOW_WORDS, LINK_WORDS, N_BUCKETS, N_CLASSES, NONE, Table
-from tapwatch.flows.protocols import ACK, SYN, TCP
+from tapwatch.flows.layout import (
+    CUT_WORDS,
+    FLOW_WORDS,
+    LINK_WORDS,
+    N_BUCKETS,
+    N_CLASSES,
+    NONE,
+    Table,
+)
+from tapwatch.flows.protocols import ACK, ICMP, ICMPV6, SYN, TCP
+from tapwatch.flows.sequence import count_segment
 from tapwatch.tables import EndReason
 
 _EOF: Final = int(EndReason.EOF)
@@ -128,7 +138,7 @@ def _file(
         verdict = judge(row, table.nodes[number], packet, key, direction, table.parameters[0])
         if verdict == ACTIVE:
             _write_out(table, bucket, number, ACTIVE, clock_ns, out_words, task)
-            _continue(packet, key, table, bucket, number)
+            _continue(packet, table, bucket, number)
         elif verdict != KEEP:
             reason, end_ns = verdict, clock_ns
             if verdict == IDLE:
@@ -142,19 +152,38 @@ def _file(
     account(row, packet, ts_ns, direction, link)
     row["last_clock_ns"] = clock_ns
     if packet["proto"] == TCP:
-        note_tcp(row, table.nodes[number], packet, direction)
+        _note_segment(row, table.nodes[number], packet, direction)
+    row["wrong_fragments"] += key["is_wrong_fragment"]
     if ts_ns < clock_ns:
         table.buckets[bucket]["late"] += 1
     touch(table, bucket, number, timeout_class(row), ordinal)
     if row["flow_id"] == 0:
-        row["flow_id"] = public_id(row)
+        _identify(row)
     _fill_link(link, row, key, direction)
+
+
+@njit
+def _identify(row: Any) -> None:
+    row["flow_id"] = public_id(row)
+    if row["connection_id"] == 0:
+        row["connection_id"] = row["flow_id"]
+        row["connection_first_ts_ns"] = row["first_ts_ns"]
+
+
+@njit
+def _note_segment(row: Any, node: Any, packet: Any, direction: int) -> None:
+    if packet["transport_header_bytes"] == 0:  # a later fragment
+        return
+    follow(row, packet, direction)
+    count_segment(row, node, packet, direction)
+    note_tcp(row, node, packet, direction)
 
 
 @njit
 def _fill_link(link: Any, row: Any, key: Any, direction: int) -> None:
     link["flow_id"] = row["flow_id"]
     link["flow_first_ts_ns"] = row["first_ts_ns"]
+    link["connection_id"] = row["connection_id"]
     for d in range(2):
         link["bytes"][d] = row["wire_bytes"][d]
         link["packets"][d] = row["packets"][d] & 0xFFFF_FFFF
@@ -204,21 +233,25 @@ def _is_self(row: Any) -> bool:
 
 
 @njit
-def _continue(packet: Any, key: Any, table: Table, bucket: int, number: int) -> None:
-    # The connection goes on in a row of its own: who began it, and how far its end has come, stay.
+def _continue(packet: Any, table: Table, bucket: int, number: int) -> None:
+    # The connection goes on in a row of its own: who began it, how far its end has come, and its
+    # section of the row stay; so do the times of the latest packets, for the gaps of those that
+    # come next: they are the traffic's, and the cut is ours.
     row = table.rows[number]
-    src_hi, src_lo, dst_hi, dst_lo = row["src_hi"], row["src_lo"], row["dst_hi"], row["dst_lo"]
-    src_port, dst_port = row["src_port"], row["dst_port"]
-    fin_seen, is_closing = row["fin_seen"], row["is_closing"]
-    _clear(table, number)
-    row["src_hi"], row["src_lo"], row["dst_hi"], row["dst_lo"] = src_hi, src_lo, dst_hi, dst_lo
-    row["src_port"], row["dst_port"] = src_port, dst_port
-    row["fin_seen"], row["is_closing"] = fin_seen, is_closing
-    row["tunnel_id"] = packet["tunnel_id"]
-    row["vlan"] = key["vlan"]
-    row["proto"] = key["proto"]
-    row["ip_version"] = packet["ip_version"]
+    last_ts_ns = row["last_ts_ns"]
+    forward_ns, backward_ns = row["direction_last_ts_ns"][0], row["direction_last_ts_ns"][1]
+    for word in range(CUT_WORDS[0], CUT_WORDS[1]):
+        table.row_words[number, word] = 0
+    row["last_ts_ns"] = last_ts_ns
+    row["direction_last_ts_ns"][0], row["direction_last_ts_ns"][1] = forward_ns, backward_ns
+    for d in range(2):
+        row["tcp_flags"][d] = 0
+        row["retransmissions"][d] = 0
     row["is_continuation"] = 1
+    row["end_reason"] = 0
+    row["conn_state"] = 0
+    row["end_ns"] = 0
+    row["order_ns"] = 0
     _open(row, packet, table, bucket)
 
 
@@ -232,6 +265,10 @@ def _clear(table: Table, number: int) -> None:
 def _open(row: Any, packet: Any, table: Table, bucket: int) -> None:
     row["interface"] = packet["interface"]
     row["first_frame"] = packet["number"]
+    has_icmp = packet["proto"] in (ICMP, ICMPV6) and packet["frag_offset_bytes"] == 0
+    row["has_icmp"] = has_icmp
+    row["icmp_type"] = packet["icmp_type"] if has_icmp else 0
+    row["icmp_code"] = packet["icmp_code"] if has_icmp else 0
     row["init_window"][0] = -1
     row["init_window"][1] = -1
     table.buckets[bucket]["created"] += 1

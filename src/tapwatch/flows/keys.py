@@ -53,6 +53,7 @@ def fill_keys(
         key["ts_ns"] = within_bounds(packet["ts_ns"])
         key["clock_ns"] = clock_ns
         key["is_flow"] = packet["is_flow"]
+        key["is_wrong_fragment"] = 0
         if packet["is_flow"] == 0:
             key["hash"] = 0
             key["vlan"] = 0

@@ -34,6 +34,12 @@ FLOW_WORDS: Final = FLOW.itemsize // 8
 LINK_WORDS: Final = LINK.itemsize // 8
 N_REASONS: Final = len(EndReason)
 
+#: What an active cut clears: from the first of these words of a row to before the second. Ahead of
+#: them is the key, behind them the connection.
+CUT_WORDS: Final = tuple(
+    (FLOW.fields or {})[name][1] // 8 for name in ("last_clock_ns", "connection_id")
+)
+
 #: What the keys pass finds out about a packet, one row a packet.
 KEY: Final = np.dtype(
     [
@@ -46,6 +52,7 @@ KEY: Final = np.dtype(
         ("proto", "u1"),  # as the key has it: that of the first fragment
         ("is_flow", "u1"),
         ("is_one_way", "u1"),  # ICMP without a counter-type: the answer is another flow
+        ("is_wrong_fragment", "u1"),  # see `fragments`
     ],
     align=True,
 )
