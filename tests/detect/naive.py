@@ -68,13 +68,8 @@ def histogram(values: Sequence[float], edges: Sequence[float]) -> list[int]:
     return counts
 
 
-def word_inputs(training: Sequence[float], word: float, clip: float, watch: bool) -> list[float]:
+def word_inputs(training: Sequence[float], word: float, clip: float) -> list[float]:
     """Inputs of one class column: one a word seen, then one for all others."""
     seen = sorted(set(training))
-    inputs = []
-    for other in seen:
-        share = training.count(other) / len(training)
-        variance = share * (1 - share) if share < 1 else 1
-        inputs.append(min(clip, 1 / math.sqrt(len(seen) * variance)) if word == other else 0.0)
-    rest = clip if watch else min(clip, 1.0)
-    return [*inputs, 0.0 if word in seen else rest]
+    inputs = [float(word == other) for other in seen] + [float(word not in seen)]
+    return [clip / math.sqrt(2) * x for x in inputs]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tapwatch.detect.detector import Detector
+from tapwatch.detect.export import as_export
 from tapwatch.detect.manifest import (
     ARRAYS_FILE,
     MANIFEST_FILE,
@@ -63,8 +64,6 @@ class Bundle:
         """Rows (n_rows, n_schema_columns) as the model has met them in training."""
         if self.manifest.rows == "live":
             return values
-        from tapwatch.detect.export import as_export
-
         return as_export(self.schema, values)
 
     @property

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.detect.classes import Classes, count_inputs, fit_classes, read_classes
+from tapwatch.detect.classes import Classes, fit_classes, read_classes
 from tapwatch.detect.detector import Arrays, Rows, refuse_others, take_array
 from tapwatch.errors import ArtifactError, ConfigError
 from tapwatch.tables import Schema
@@ -147,8 +147,7 @@ class Preprocess:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything fitted."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        return arrays | ({"height": self.classes.height} if self.classes.n_inputs else {})
+        return {name: getattr(self, name) for name in _ARRAYS}
 
     def words(self, schema: Schema) -> dict[str, list[str]]:
         """Class columns that are used, by name -> the words seen in training, in their order."""
@@ -174,7 +173,8 @@ class Preprocess:
         Raises
         ------
         ArtifactError
-            An array is not as wanted, or a scale, resolution or height is not above 0.
+            An array is not as wanted, a scale or resolution is not above 0, or words are not those
+            of the class columns.
         """
         place = {name: k for k, name in enumerate(schema.names)}
         index = np.array([place[name] for name in columns], np.int64)
@@ -185,18 +185,14 @@ class Preprocess:
         scale = take_array(arrays, "scale", plain, np.float32)
         low = take_array(arrays, "low", plain, np.float64)
         high = take_array(arrays, "high", plain, np.float64)
-        height, wanted = np.zeros(0, np.float32), frozenset(_ARRAYS)
-        if words:
-            height = take_array(arrays, "height", (count_inputs(words),), np.float32)
-            wanted |= {"height"}
-        refuse_others(arrays, wanted)
+        refuse_others(arrays, frozenset(_ARRAYS))
         # The smallest normal float32 still has a finite inverse.
         for name, array in (("scale", scale), ("resolution", resolution)):
             if not (array >= np.finfo(np.float32).tiny).all():
                 raise ArtifactError(f"array {name}: {array.min()!r} found: want values above 0")
         if not (low <= high).all():
             raise ArtifactError("array low: above array high: want low <= high")
-        classes = read_classes(schema, index[is_class], words, height)
+        classes = read_classes(schema, index[is_class], words, clip)
         return cls(
             method, clip, tuple(columns), index, resolution, center, scale, low, high, classes
         )
@@ -223,8 +219,7 @@ def fit_preprocess(
     clip : float
         Preprocessed values are kept within plus and minus this.
     watch_constants : bool
-        Keep the columns that are constant here, so that any other value lies at the clip; and let
-        words that no class column shows here lie there.
+        Keep the columns that are constant here, so that any other value lies at the clip.
 
     Returns
     -------
@@ -265,9 +260,7 @@ def fit_preprocess(
         scale=np.where(varies[~is_class], scale, watched)[kept_plain],
         low=low[keep & ~is_class].astype(np.float64),
         high=high[keep & ~is_class].astype(np.float64),
-        classes=fit_classes(
-            values, schema, index[keep & is_class], clip=clip, watch_constants=watch_constants
-        ),
+        classes=fit_classes(values, schema, index[keep & is_class], clip),
     )
     return preprocess, tuple(names[k] for k in index[~varies])
 
