@@ -260,9 +260,9 @@ FLOW: Final = np.dtype(
         ("period_min_ns", "<i8", 2),
         ("period_max_ns", "<i8", 2),
         # The connection: what an active cut does not part, so these go on from piece to piece.
-        ("connection_id", "<i8"),  # flow_id of the first piece
         ("connection_first_ts_ns", "<i8"),
         ("connection_payload_bytes", "<i8", 2),
+        ("connection_id", "<i8"),  # flow_id of the first piece
         ("urgent_packets", "<u4"),  # TCP segments with URG, both ways
         ("wrong_fragments", "<u4"),  # fragments that overlap, overrun, or contradict each other
         ("conn_state", "u1"),  # ConnState, when the row is written
