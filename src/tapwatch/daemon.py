@@ -1,7 +1,7 @@
 """Process life: what is opened and closed around a run."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from tapwatch.config import Config
 from tapwatch.detect import Scorer, load_bundle
 from tapwatch.errors import ConfigError, TapwatchError
 from tapwatch.features import SCHEMAS
+from tapwatch.features.settings import settings_of
 from tapwatch.pipeline import House, Sink, imbalances, run
 from tapwatch.signals import StopSignal
 from tapwatch.telemetry import Stopwatch
@@ -22,11 +23,15 @@ def load_scorers(directories: Sequence[Path], config: Config) -> list[Scorer]:
     Raises
     ------
     ArtifactError
-        A bundle is damaged or was made for another schema.
+        A bundle is damaged, or was made for another schema or configuration.
     ConfigError
         Two bundles have one name: their metrics could not be told apart.
     """
-    bundles = [load_bundle(directory, SCHEMAS) for directory in directories]
+
+    def settings(view: str) -> Mapping[str, object]:
+        return settings_of(view, config)
+
+    bundles = [load_bundle(directory, SCHEMAS, settings) for directory in directories]
     seen: dict[tuple[str, str, str], Path] = {}
     for directory, bundle in zip(directories, bundles, strict=True):
         key = (bundle.view, bundle.detector.name, bundle.name)

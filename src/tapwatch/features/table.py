@@ -4,10 +4,11 @@ What is written depends on the rows alone: they are cut into groups by their num
 batches in which they came.
 """
 
+import json
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -67,6 +68,8 @@ class TableWriter:
         Longest time for which a flow is held open without packets.
     max_held_rows : int
         Rows of flows that may wait for earlier ones; see `Sorter`.
+    settings : mapping, optional
+        Configuration that the values depend on; put on record in Parquet's metadata.
 
     Raises
     ------
@@ -87,6 +90,7 @@ class TableWriter:
         original_names: bool = False,
         longest_silence_s: float = 60.0,
         max_held_rows: int = 262_144,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self.n_rows = 0
         self._target = target
@@ -102,7 +106,7 @@ class TableWriter:
         self._rows = np.zeros(group_rows, ROW)
         self._values = np.zeros((group_rows, n_columns), np.float64)
         self._n_gathered = 0
-        arrow_schema = _arrow_schema(schema, original_names)
+        arrow_schema = _arrow_schema(schema, original_names, settings or {})
         self._out = _open_output(target, arrow_schema, kind)
 
     @property
@@ -203,7 +207,9 @@ def _identity_arrays(
     ]
 
 
-def _arrow_schema(schema: Schema, original_names: bool) -> pa.Schema:
+def _arrow_schema(
+    schema: Schema, original_names: bool, settings: Mapping[str, object]
+) -> pa.Schema:
     types = {
         "int64": pa.int64(),
         "float64": pa.float64(),
@@ -217,6 +223,7 @@ def _arrow_schema(schema: Schema, original_names: bool) -> pa.Schema:
         "tapwatch.view": schema.view,
         "tapwatch.schema_version": str(schema.version),
         "tapwatch.schema_digest": schema.digest,
+        "tapwatch.configuration": json.dumps(settings, sort_keys=True),
     }
     return pa.schema(fields, metadata=metadata)
 
