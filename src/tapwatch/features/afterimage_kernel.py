@@ -13,7 +13,7 @@ from numba import njit
 from tapwatch.features.afterimage_columns import LAMBDAS, N_BOTH_WAYS, N_ONE_WAY
 from tapwatch.features.afterimage_layout import N_LAMBDAS
 from tapwatch.features.arithmetic import elapsed_ns, mix
-from tapwatch.features.entities import KEY, address_hash, helper, meet, pair_hash
+from tapwatch.features.entities import address_hash, helper, meet, pair_hash
 from tapwatch.features.packet_identity import write_identity
 
 _ETHER_TYPE_ARP = 0x0806
@@ -46,9 +46,8 @@ def afterimage_rows(packets, links, streams, seed, with_h, values, rows):  # typ
     rows : ROW (n,)
         Every field is written.
     """
-    mi, mi_rows, h, h_rows, hh, hh_rows, jitter_rows, hphp, hphp_rows = streams
-    key = np.zeros(1, KEY)[0]
-    fade = np.zeros((2, N_LAMBDAS))
+    mi, mi_rows, h, h_rows, hh, hh_rows, jitter_rows, hphp, hphp_rows, keys, fade = streams
+    key = keys[0]
     at_hh = _N_ONE_WAY_COLUMNS * (2 if with_h else 1)
     at_jitter = at_hh + _N_BOTH_WAYS_COLUMNS
     at_hphp = at_jitter + _N_ONE_WAY_COLUMNS

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tapwatch.config import AfterimageConfig
 from tapwatch.features.afterimage_columns import LAMBDAS
-from tapwatch.features.entities import Entities, no_entities
+from tapwatch.features.entities import KEY, Entities, no_entities
 
 N_LAMBDAS: Final = len(LAMBDAS)
 
@@ -54,6 +54,8 @@ class Streams(NamedTuple):
     jitter_rows: NDArray[Any]  # JITTER (hh_capacity,)
     hphp: Entities
     hphp_rows: NDArray[Any]  # BOTH_WAYS (hphp_capacity,)
+    key: NDArray[Any]  # KEY (1,) of the stream at hand
+    fade: NDArray[np.float64]  # (2, lambdas) what is left of it, and of what both ways share
 
 
 def no_streams(config: AfterimageConfig) -> Streams:
@@ -68,6 +70,8 @@ def no_streams(config: AfterimageConfig) -> Streams:
         _aligned_zeros(config.hh_capacity, JITTER),
         no_entities(config.hphp_capacity),
         _aligned_zeros(config.hphp_capacity, BOTH_WAYS),
+        np.zeros(1, KEY),
+        np.zeros((2, N_LAMBDAS)),
     )
 
 
