@@ -2,8 +2,8 @@
 
 A conversation is what Wireshark calls a TCP stream: two addresses, two ports and the tunnel,
 whatever the VLAN, until a SYN with another sequence number reuses the ports. Time does not end it.
-The table has the shape of the flow table (`layout.Table`): 64 buckets, rows, an index, and a list of the
-conversations of each bucket, oldest touch first.
+The table has the shape of the flow table (`layout.Table`): 64 buckets, rows, an index, and a list
+of the conversations of each bucket, oldest touch first.
 """
 
 from typing import Final

@@ -59,9 +59,9 @@ class Segment(NamedTuple):
 
 
 @njit
-def is_before(a: int, b: int) -> bool:
+def is_before(a: Any, b: Any) -> bool:
     """Tell whether sequence number `a` lies before `b`; half the space apart, each does."""
-    return ((a - b) & _SEQ_MASK) >= _HALF
+    return bool(((a - b) & _SEQ_MASK) >= _HALF)
 
 
 @njit
@@ -137,7 +137,7 @@ def _window_edge(row: Any, rev: int) -> int:
     window = wide(row["window"][rev]) if marks & WINDOW_KNOWN else _SEQ_MASK
     if scale == SCALE_NONE or marks & ONLY_SYN:
         scale = 0
-    return (wide(row["last_ack"][rev]) + (window << scale)) & _SEQ_MASK
+    return int((wide(row["last_ack"][rev]) + (window << scale)) & _SEQ_MASK)
 
 
 @njit
@@ -178,7 +178,7 @@ def _look_at_ack(row: Any, rev: int, segment: Segment) -> int:
     # Said once: either the border jumps to the highest byte seen, or, where it is there already,
     # until the other side repeats an ACK of its own.
     next_seq = wide(row["next_seq"][rev])
-    if unbroken_seq > next_seq:
+    if is_before(unbroken_seq, next_seq):
         row["unbroken_seq"][rev] = next_seq
         return _ACK_LOST_SEGMENT
     marks = wide(row["marks"][rev])
@@ -199,8 +199,9 @@ def _look_at_order(row: Any, fwd: int, rev: int, segment: Segment) -> int:
         return 0  # the byte before was a keep-alive or a probe
     # A time that lies before the other one makes no short time: clocks that go back make no order.
     since_ack_ns = segment.ts_ns - row["last_ack_ns"][rev]
+    # A count that has been set aside is enough, too.
     duplicates = wide(row["marks"][rev]) & DUP_ACKS
-    if duplicates == 2 and acked == segment.seq and 0 <= since_ack_ns < _FAST_NS:
+    if duplicates >= 2 and acked == segment.seq and 0 <= since_ack_ns < _FAST_NS:
         return _FAST
     counted = 1 if segment.flags & (SYN | FIN) else 0
     if next_seq != (segment.end + counted) & _SEQ_MASK:
@@ -214,12 +215,12 @@ def _look_at_order(row: Any, fwd: int, rev: int, segment: Segment) -> int:
 
 
 @njit
-def _is_within(time_ns: int, limit_ns: int) -> bool:
+def _is_within(time_ns: Any, limit_ns: Any) -> bool:
     # A round trip below 0, from a clock that went back, limits nothing: negative times count as
     # longer than any other, and among them the order is kept.
     if (time_ns < 0) != (limit_ns < 0):
-        return limit_ns < 0
-    return time_ns < limit_ns
+        return bool(limit_ns < 0)
+    return bool(time_ns < limit_ns)
 
 
 @njit
