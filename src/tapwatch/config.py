@@ -5,7 +5,7 @@ Every knob carries its unit in its name, its default with the reason, and its li
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -104,6 +104,27 @@ class LabelsConfig(Section):
     those in its place is forgotten. Wireshark forgets none."""
 
 
+class KddConfig(Section):
+    """[kdd]: how far back the windows of the kdd view reach, and how much payload it reads."""
+
+    host_window: Annotated[int, Field(ge=1, le=256)] = 256
+    """Connections to a host that its history holds: 256 is what the published files show, 100 what
+    their description says."""
+    diff_rates: Literal["distinct", "share"] = "distinct"
+    """What rates of different services and hosts are. The published files hold numbers of distinct
+    ones by the number of connections; "share" gives the description's share of other ones."""
+    hosts: Annotated[int, Field(ge=16, le=1 << 18)] = 8192
+    """Hosts whose history is held, 3.5 KB each; the one that was quiet longest is forgotten."""
+    window_connections: Annotated[int, Field(ge=16, le=1 << 22)] = 65_536
+    """Connections that the two-second window holds, 150 bytes each: 32,768 a second. One more, and
+    the oldest leaves early."""
+    content_connections: Annotated[int, Field(ge=16, le=1 << 20)] = 16_384
+    """Sessions in clear text that are read at once, 750 bytes each; the one that was silent longest
+    is given up."""
+    content_bytes: Annotated[int, Field(ge=1024, le=1 << 24)] = 65_536
+    """Bytes of each side of a session that are read; bodies of HTTP do not count."""
+
+
 class WindowsConfig(Section):
     """[windows]: how long the windows of the host view are, and what it remembers."""
 
@@ -188,6 +209,7 @@ class Config(Section):
     conversations: ConversationsConfig = ConversationsConfig()
     packet: PacketConfig = PacketConfig()
     labels: LabelsConfig = LabelsConfig()
+    kdd: KddConfig = KddConfig()
     windows: WindowsConfig = WindowsConfig()
     afterimage: AfterimageConfig = AfterimageConfig()
     detect: DetectConfig = DetectConfig()
