@@ -80,7 +80,7 @@ def test_a_directory_stands_for_its_files(tmp_path):
     assert expand([tmp_path]) == [tmp_path / "a", tmp_path / "b"]
     with pytest.raises(CaptureError, match="no files in it"):
         expand([tmp_path / "empty"])
-    with pytest.raises(CaptureError, match="absent: want a capture or a Parquet file"):
+    with pytest.raises(CaptureError, match="absent: want a capture or a table"):
         expand([tmp_path / "c"])
 
 

@@ -106,8 +106,12 @@ def _flush() -> None:
 
 def say(text: str) -> None:
     """Say a line on stderr; what a terminal might obey (in a file's name, say) is written out."""
-    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    click.echo(f"tapwatch: {plain}", err=True)
+    click.echo(f"tapwatch: {printable(text)}", err=True)
+
+
+def printable(text: str) -> str:
+    """The text with everything that a terminal might obey written out."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

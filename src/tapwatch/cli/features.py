@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("features", cls=KernelCommand)
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
-@click.option("--view", required=True, metavar="VIEW", help="What becomes a row: packet or flow.")
+@options.view
 @click.option(
     "-o",
     "--output",
@@ -49,13 +49,14 @@ def command(
 
     CAPTURE is a file, a directory or - for standard input; pcap, pcapng or snoop; plain, gz, zst
     or xz.
-    Rows of packets are by frame, rows of flows by their last packet. The columns are in
-    docs/reference/features.md.
+    Rows of packets are by frame, rows of flows by their last packet, others as they came out. The
+    columns are in docs/reference/features.md.
     """
     # Inside: `--help` shall not wait for numba and pyarrow. What the operator wrote is checked
     # before the kernels are loaded.
     from tapwatch.config import Config, load_config
     from tapwatch.features import schema_of
+    from tapwatch.features.settings import settings_of
 
     schema = schema_of(view)
     config = load_config(config_file) if config_file else Config()
@@ -83,6 +84,7 @@ def command(
             describe,
             original_names=names == "original",
             longest_silence_s=_longest_silence_s(config.flows),
+            settings=settings_of(view, config),
         )
         with progress(source, quiet=quiet) as step, writer:
             for batch, _ in extract(source, corridor, view, stopped):

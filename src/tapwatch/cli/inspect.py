@@ -9,7 +9,7 @@ import click
 from tapwatch.cli import KernelCommand
 
 if TYPE_CHECKING:
-    from tapwatch.detect.manifest import Manifest
+    from tapwatch.detect.manifest import InputPart, Manifest
 
 Rows = list[tuple[str, str]]
 
@@ -24,6 +24,12 @@ _LINK_TYPES: Final = {
     228: "raw IPv4",
     229: "raw IPv6",
     276: "Linux cooked v2",
+}
+
+#: What rows a bundle learnt from.
+_ROWS: Final = {
+    "live": "as captures give them",
+    "wireshark_export": "as an export of Wireshark gives them; live rows are reduced to that",
 }
 
 
@@ -94,6 +100,20 @@ def _bundle_rows(manifest: "Manifest") -> Rows:
         ("columns", f"{len(preprocess.columns)} of {len(schema.columns)}: {columns}"),
         ("constant", ", ".join(preprocess.constant) or "none"),
         ("dropped", ", ".join(preprocess.dropped) or "none"),
+        *(
+            ("withheld", f"{', '.join(names)}: {why}")
+            for why, names in _by_reason(preprocess.withheld).items()
+        ),
+        *(
+            (f"classes of {name}", f"{', '.join(words)}; all others are one")
+            for name, words in preprocess.classes.items()
+        ),
+        ("rows", _ROWS[manifest.rows]),
+        (
+            "configuration",
+            ", ".join(f"{key} = {value}" for key, value in manifest.configuration.items())
+            or "not known",
+        ),
         ("preprocessing", f"{preprocess.method}, clipped at {preprocess.clip:g}"),
         ("threshold", f"{threshold.value:g} ({threshold.method}, alpha {threshold.alpha:.3g})"),
         ("budget", f"{threshold.budget_per_hour:g} flagged rows an hour"),
@@ -115,10 +135,23 @@ def _bundle_rows(manifest: "Manifest") -> Rows:
         ("on labelled rows", _figures(quality.labelled)),
     ]
     rows += [
-        (part.used_for, f"{part.name} ({part.bytes} bytes, sha256 {part.sha256[:16]}...)")
+        (part.used_for, f"{part.name} ({_about_input(part)}sha256 {part.sha256[:16]}...)")
         for part in training.inputs
     ]
     return rows + [("warning", warning) for warning in threshold.warnings]
+
+
+def _by_reason(withheld: dict[str, str]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for name, why in withheld.items():
+        names.setdefault(why, []).append(name)
+    return names
+
+
+def _about_input(part: "InputPart") -> str:
+    kind = f"{part.kind}, " if part.kind else ""
+    left_out = "".join(f"{why} {n}, " for why, n in part.left_out.items())
+    return f"{kind}{part.bytes} bytes, {left_out}"
 
 
 def _figures(figures: dict[str, float] | None) -> str:

@@ -4,6 +4,12 @@ from pathlib import Path
 
 import click
 
+#: The views, so that `--help` need not import them.
+VIEWS = ("packet", "flow", "kdd", "afterimage", "afterimage_115", "host")
+
+view = click.option(
+    "--view", required=True, metavar="VIEW", help=f"What becomes a row: {', '.join(VIEWS)}."
+)
 bundles = click.option(
     "--bundle",
     "bundles",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from tapwatch.cli import KernelCommand
+from tapwatch.cli import KernelCommand, printable
 from tapwatch.cli import options as shared
 from tapwatch.errors import ConfigError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("train", cls=KernelCommand)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path())
-@click.option("--view", required=True, help="View whose rows are learnt: packet, flow.")
+@shared.view
 @click.option("--detector", required=True, metavar="NAME", help="Detector: ae, deep_ae.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR")
 @click.option(
@@ -37,6 +37,18 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="ALERTS/H",
     help="Rows of benign traffic that may be flagged in an hour.",
+)
+@click.option(
+    "--benign",
+    multiple=True,
+    metavar="LABEL[,LABEL]...",
+    help="Where rows have labels: those to learn from. By default Benign and normal.",
+)
+@click.option(
+    "--keep-defective",
+    is_flag=True,
+    help="Of CICFlowMeter's tables, learn from columns that it computed wrongly too; no live row "
+    "fits such a bundle.",
 )
 @click.option("--columns", multiple=True, metavar="NAME[,NAME]...", help="Learn from these only.")
 @click.option("--drop", multiple=True, metavar="NAME[,NAME]...", help="Do not learn from these.")
@@ -55,7 +67,11 @@ if TYPE_CHECKING:
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def command(inputs: tuple[str, ...], **options: Any) -> None:
-    """Learn from the benign captures or Parquet files INPUT and write a bundle to DIR.
+    """Learn from the benign captures or tables INPUT and write a bundle to DIR.
+
+    INPUT is a capture, a Parquet file of `tapwatch features`, a list of packets that Wireshark
+    exported as CSV (view packet), a CSV of CICFlowMeter (view flow), or a file of KDD'99 or NSL-KDD
+    (view kdd); a directory stands for the files in it.
 
     The same inputs, options and seed give the same bundle, byte for byte, but for the time put on
     record; SOURCE_DATE_EPOCH sets that.
@@ -72,6 +88,8 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
         name=options["name"],
         calibration_inputs=[Path(text) for text in _items(options["calibrate"])],
         budget_per_hour=options["budget"],
+        benign=_items(options["benign"]),
+        keep_defective=options["keep_defective"],
         columns=_items(options["columns"]),
         drop=_items(options["drop"]),
         settings=_settings(options["settings"]),
@@ -83,7 +101,7 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
         config=load_config(options["config"]) if options["config"] else Config(),
     )
     with Talk(quiet=options["quiet"]) as talk:
-        manifest = train(order, Listener(talk.reading, talk.epoch, talk.warn))
+        manifest = train(order, Listener(talk.reading, talk.epoch, talk.warn, talk.note))
     for warning in manifest.threshold.warnings:
         talk.warn(warning)
     if not options["quiet"]:
@@ -135,6 +153,12 @@ def _report(manifest: "Manifest", output: Path) -> list[str]:
     if preprocess.dropped:
         lines.append(f"dropped as asked: {', '.join(preprocess.dropped)}")
     lines += [
+        f"classes of {name}: {', '.join(words)}; all others are one"
+        for name, words in preprocess.classes.items()
+    ]
+    if manifest.rows != "live":
+        lines.append("live rows will be reduced to what an export of Wireshark gives of them")
+    lines += [
         f"epochs: {training.epochs}",
         f"threshold: {threshold.value:g} ({threshold.method}); at most "
         f"{threshold.expected_per_hour:.3g} flagged rows an hour expected, "
@@ -182,9 +206,16 @@ class Talk:
     def warn(self, text: str) -> None:
         """Say what the operator should know, however quiet."""
         if self._bars is not None:
-            self._bars.console.print(f"warning: {text}", markup=False, highlight=False)
+            self._bars.console.print(f"warning: {printable(text)}", markup=False, highlight=False)
         else:
-            click.echo(f"tapwatch: warning: {text}", err=True)
+            click.echo(f"tapwatch: warning: {printable(text)}", err=True)
+
+    def note(self, text: str) -> None:
+        """Say what was found in an input."""
+        if self._bars is not None:
+            self._bars.console.print(printable(text), markup=False, highlight=False)
+        elif not self._quiet:
+            click.echo(printable(text), err=True)
 
     def reading(self, done: int, total: int) -> None:
         """Tell how much of an input has been read."""

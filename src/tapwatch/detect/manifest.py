@@ -101,6 +101,10 @@ class InputPart(Part):
     sha256: Sha256
     bytes: Count
     used_for: Literal["training", "calibration"]
+    kind: Name | None = None
+    """Of a published table: which loader read it."""
+    left_out: dict[Text, Count] = Field(default={}, max_length=256)
+    """Of a published table: rows left out or mended, by reason."""
 
 
 class TrainingPart(Part):
@@ -114,6 +118,8 @@ class TrainingPart(Part):
     seed: Annotated[int, Field(ge=0, lt=1 << 63)]
     filter: Annotated[str, Field(max_length=65_536)] | None = None
     """Only packets that match were learnt from; null: all."""
+    benign: Annotated[list[Text], Field(max_length=256)] = []
+    """Labels of the rows learnt from, where a published table has labels; none: the usual ones."""
     time: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
     versions: dict[Text, Text]
 

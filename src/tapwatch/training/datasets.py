@@ -1,7 +1,10 @@
-"""Where rows come from: captures, run through the same corridor as a replay, or our own Parquet."""
+"""Where rows come from: captures, run through the same corridor as a replay, our own Parquet, or
+published tables.
+"""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -10,11 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.config import Config
+from tapwatch.detect.export import as_export
 from tapwatch.errors import ArtifactError, CaptureError, ConfigError
-from tapwatch.tables import Schema
+from tapwatch.features.settings import settings_of
+from tapwatch.tables import Column, Schema
+from tapwatch.training.published import Note, Published, rows_of
+from tapwatch.training.tables import Table
 
 #: Key of a Parquet file's metadata that holds the digest of the schema.
 DIGEST_KEY: Final = b"tapwatch.schema_digest"
+#: And the one that holds the configuration that its values depend on, as JSON.
+CONFIGURATION_KEY: Final = b"tapwatch.configuration"
 
 _PARQUET_MAGIC: Final = b"PAR1"
 _PARQUET_ROWS: Final = 65_536
@@ -53,22 +62,22 @@ def expand(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(file for file in path.iterdir() if file.is_file())
             if not inside:
-                raise CaptureError(f"{path}: no files in it: want captures or Parquet files")
+                raise CaptureError(f"{path}: no files in it: want captures or tables")
             files += inside
         elif path.exists():
             files.append(path)
         else:
-            raise CaptureError(f"{path}: absent: want a capture or a Parquet file")
+            raise CaptureError(f"{path}: absent: want a capture or a table")
     return files
 
 
-def check_filter(filter: str | None, files: Sequence[Path]) -> None:
+def check_filter(filter: str | None, files: Sequence[Path], tables: Collection[Path] = ()) -> None:
     """Raise ConfigError where a filter is given for what is no capture."""
     if filter is None:
         return
     for path in files:
-        if _is_parquet(path):
-            want = "no value with Parquet input"
+        if path in tables or _is_parquet(path):
+            want = "no value with tables as input"
             raise ConfigError("--filter", filter, want, f"{path} holds rows and no packets")
 
 
@@ -94,26 +103,61 @@ def read_rows(
     schema: Schema,
     config: Config,
     *,
+    published: Published | None = None,
+    benign: Collection[str] = (),
     workers: int = 1,
     filter: str | None = None,
     warn: Callable[[str], None] = lambda _: None,
+    note: Note = lambda _: None,
     progress: ReadProgress = no_progress,
 ) -> Iterator[Iterator[Part]]:
-    """Yield the rows of each input in turn: all captures as one source, each Parquet file alone.
+    """Yield the rows of each input in turn: all captures as one source, each table alone.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    schema : Schema
+    config : Config
+    published : Published, optional
+        The published tables among the files; without it there are none.
+    benign : collection of str
+        Labels of the rows to take where a published table has labels.
+    workers : int
+    filter : str, optional
+        Packets of captures to use.
+    warn, note : callable
+        Told of damage, and of rows that were left out.
+    progress : ReadProgress
 
     Raises
     ------
     CaptureError
         A file cannot be read.
     ArtifactError
-        A Parquet file is of another schema.
+        A Parquet file is of another schema or configuration.
     """
-    tables = [path for path in files if _is_parquet(path)]
-    captures = [path for path in files if path not in tables]
+    tables = published.tables if published else {}
+    parquets = [path for path in files if path not in tables and _is_parquet(path)]
+    captures = [path for path in files if path not in tables and path not in parquets]
+    inputs: list[Iterator[Part]] = []
     if captures:
-        yield _capture_rows(captures, schema, config, workers, filter, warn, progress)
-    for path in tables:
-        yield _parquet_rows(path, schema, progress)
+        inputs.append(_capture_rows(captures, schema, config, workers, filter, warn, progress))
+    inputs += [_parquet_rows(path, schema, config, progress) for path in parquets]
+    inputs += [_table_rows(tables[path], benign, note) for path in files if path in tables]
+    for parts in inputs:
+        yield _exported(parts, schema) if published and published.is_export else parts
+
+
+def _exported(parts: Iterator[Part], schema: Schema) -> Iterator[Part]:
+    """What an export of Wireshark would give of the rows; of one, they are that already."""
+    for part in parts:
+        yield Part(as_export(schema, part.values), part.time_ns)
+
+
+def _table_rows(table: Table, benign: Collection[str], note: Note) -> Iterator[Part]:
+    for values, time_ns in rows_of(table, benign, note):
+        if len(values):
+            yield Part(values, time_ns)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -149,13 +193,16 @@ def _capture_rows(
         source.close()
 
 
-def _parquet_rows(path: Path, schema: Schema, progress: ReadProgress) -> Iterator[Part]:
+def _parquet_rows(
+    path: Path, schema: Schema, config: Config, progress: ReadProgress
+) -> Iterator[Part]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
             _check_parquet(path, file.schema_arrow, schema)
+            _check_configuration(path, file.schema_arrow, schema, config)
             done, total = 0, file.metadata.num_rows
             wanted = [*schema.names, "last_ts_ns"]
             for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted):
@@ -184,13 +231,44 @@ def _check_parquet(path: Path, arrow: Any, schema: Schema) -> None:
         )
 
 
+def _check_configuration(path: Path, arrow: Any, schema: Schema, config: Config) -> None:
+    """The same columns mean something else under another configuration."""
+    key, wanted = CONFIGURATION_KEY.decode(), settings_of(schema.view, config)
+    try:
+        found = json.loads((arrow.metadata or {}).get(CONFIGURATION_KEY, b"null"))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(
+            f"{path}: {key}: not JSON: want what tapwatch features writes"
+        ) from error
+    if not isinstance(found, dict):
+        raise ArtifactError(f"{path}: {key} absent: want it; write the file again")
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise ArtifactError(
+                f"{path}: {key}: {name} = {found.get(name)!r:.60}: want {value!r}, as in this "
+                "training (--config), for the rows depend on it"
+            )
+
+
 def _part_of(path: Path, batch: Any, schema: Schema) -> Part:
-    columns = [
-        batch.column(name).to_numpy(zero_copy_only=False).astype(np.float32)
-        for name in schema.names
-    ]
+    columns = [_numbers(path, batch.column(column.name), column) for column in schema.columns]
     values = np.ascontiguousarray(np.stack(columns, axis=1))
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values).all(axis=0))[0])
         raise CaptureError(f"{path}: {schema.names[bad]}: NaN or infinity: want finite values")
     return Part(values, batch.column("last_ts_ns").to_numpy(zero_copy_only=False).astype(np.int64))
+
+
+def _numbers(path: Path, array: Any, column: Column) -> NDArray[np.float32]:
+    """A column as models get it: of a class the index of its word."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.categories:
+        words = pa.array(column.categories)
+        array = pc.index_in(array.cast(words.type), value_set=words)
+        if array.null_count:
+            want = f"one of its {len(words)} words"
+            raise CaptureError(f"{path}: {column.name}: another word: want {want}")
+    numbers: NDArray[np.float32] = array.to_numpy(zero_copy_only=False).astype(np.float32)
+    return numbers

@@ -1,9 +1,8 @@
 """From benign inputs to a bundle on disk."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,27 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, ValidationError
 
-import tapwatch
 from tapwatch.config import Config, Section
-from tapwatch.detect.bundle import check_target, describe_schema, write_bundle
-from tapwatch.detect.detector import Detector, Epoch, Parameters, silent
+from tapwatch.detect.bundle import check_target, write_bundle
+from tapwatch.detect.detector import Epoch, Parameters, silent
 from tapwatch.detect.manifest import Manifest, check_name
-from tapwatch.detect.preprocess import Method, Preprocess, fit_preprocess
+from tapwatch.detect.preprocess import Method, fit_preprocess
 from tapwatch.detect.registry import DETECTORS
-from tapwatch.detect.threshold import Threshold, ThresholdMethod, calibrate, summarise
+from tapwatch.detect.threshold import ThresholdMethod, calibrate, summarise
 from tapwatch.errors import ConfigError
 from tapwatch.features import schema_of
 from tapwatch.tables import Schema
-from tapwatch.training.calibrate import Held, measure, measure_tail, score_rows
+from tapwatch.training.calibrate import measure, measure_tail, score_rows
 from tapwatch.training.datasets import (
     Part,
     ReadProgress,
     check_filter,
-    describe_input,
     expand,
     no_progress,
     read_rows,
 )
+from tapwatch.training.published import Note, Published, open_published, tell_withheld
+from tapwatch.training.record import Learnt, describe, make_manifest
 from tapwatch.training.reservoir import Reservoir
 
 
@@ -85,7 +84,17 @@ class Order:
     workers: int = 1
     filter: str | None = None
     """Only packets that match are learnt from and calibrated with."""
+    benign: Sequence[str] = ()
+    """Labels of the rows that are learnt from where a published table has labels; by default those
+    that its data set calls so."""
+    keep_defective: bool = False
+    """Learn from columns too that a published data set computed wrongly."""
     config: Config = field(default_factory=Config)
+
+    @property
+    def bundle_name(self) -> str:
+        """What the bundle is called."""
+        return self.name or self.output.absolute().name
 
 
 @dataclass(frozen=True)
@@ -95,17 +104,7 @@ class Listener:
     reading: ReadProgress = no_progress
     epoch: Callable[[Epoch], None] = silent
     warning: Callable[[str], None] = lambda _: None
-
-
-@dataclass(frozen=True)
-class _Learnt:
-    preprocess: Preprocess
-    constant: tuple[str, ...]
-    detector: Detector
-    rows: int
-    validation_rows: int
-    epochs: int
-    median: float
+    note: Note = lambda _: None
 
 
 def train(order: Order, listener: Listener | None = None) -> Manifest:
@@ -119,50 +118,39 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
     Raises
     ------
     ConfigError
-        The view, the detector, a column, a setting or the output cannot be; or no rows come.
+        The view, the detector, a column, a setting or the output cannot be; inputs are not of one
+        kind; or no rows come.
     CaptureError
         An input cannot be read.
     ArtifactError
-        A Parquet input is of another schema.
+        A Parquet input is of another schema or configuration.
     """
     listener = listener or Listener()
-    schema = schema_of(order.view)
     settings, parameters = split_settings(order.detector, order.settings)
-    columns = choose_columns(schema, order.columns, order.drop)
-    check_name(_name(order))
+    view = schema_of(order.view)
+    check_name(order.bundle_name)
     check_device(order.device)
     check_target(order.output)
     training_files = expand(order.inputs)
     calibration_files = expand(order.calibration_inputs)
-    check_filter(order.filter, [*training_files, *calibration_files])
+    files = [*training_files, *calibration_files]
+    published = open_published(files, view, keep_defective=order.keep_defective)
+    check_filter(order.filter, files, published.tables)
+    columns = choose_columns(published.schema, order.columns, order.drop, published.withheld)
+    tell_withheld(published.withheld, listener.note)
 
-    def rows_of(files: Sequence[Path]) -> Iterable[Iterable[Part]]:
-        return read_rows(
-            files,
-            schema,
-            order.config,
-            workers=order.workers,
-            filter=order.filter,
-            warn=listener.warning,
-            progress=listener.reading,
-        )
-
-    reservoir = Reservoir(settings.max_rows, len(schema.names), order.seed)
-    for parts in rows_of(training_files):
-        for part in parts:
-            reservoir.add(part.values, part.time_ns)
-    if not reservoir.seen:
-        raise ConfigError("training rows", 0, f"at least 1 row of view {order.view}")
-    values, time_ns = reservoir.take()
-    rows_seen = reservoir.seen
-    del reservoir  # as large as the sample itself
+    sample = _sample(training_files, published, order, settings.max_rows, listener)
+    values, time_ns = sample.take()
+    rows_seen = sample.seen
+    del sample  # as large as what was taken
 
     # Time order, so that what calibrates comes after what was learnt, as it will in use.
     held_out = 0 if calibration_files else max(1, int(len(values) * settings.holdout))
     cut = len(values) - held_out
-    learnt = _learn(values[:cut], schema, columns, order, settings, parameters, listener)
+    learnt = _learn(values[:cut], published.schema, columns, order, settings, parameters, listener)
     if calibration_files:
-        held = measure(rows_of(calibration_files), learnt.preprocess, learnt.detector)
+        rows = _rows_of(calibration_files, published, order, listener)
+        held = measure(rows, learnt.preprocess, learnt.detector)
     else:
         share_kept = len(values) / rows_seen
         held = measure_tail(
@@ -176,12 +164,44 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
         factor=settings.factor,
         beyond=settings.beyond,
     )
-    inputs = [describe_input(path, "training") for path in training_files]
-    inputs += [describe_input(path, "calibration") for path in calibration_files]
-    manifest = _manifest(order, schema, learnt, threshold, held, inputs, rows_seen)
+    inputs = [describe(path, "training", published) for path in training_files]
+    inputs += [describe(path, "calibration", published) for path in calibration_files]
+    manifest = make_manifest(order, published, learnt, threshold, held, inputs, rows_seen)
     return write_bundle(
         order.output, manifest, learnt.preprocess, learnt.detector, summarise(held.errors)
     )
+
+
+def _rows_of(
+    files: Sequence[Path], published: Published, order: Order, listener: Listener
+) -> Iterable[Iterable[Part]]:
+    return read_rows(
+        files,
+        published.schema,
+        order.config,
+        published=published,
+        benign=order.benign,
+        workers=order.workers,
+        filter=order.filter,
+        warn=listener.warning,
+        note=listener.note,
+        progress=listener.reading,
+    )
+
+
+def _sample(
+    files: Sequence[Path], published: Published, order: Order, max_rows: int, listener: Listener
+) -> Reservoir:
+    """Read all training rows, and keep as many as are learnt from."""
+    reservoir = Reservoir(max_rows, len(published.schema.names), order.seed)
+    for parts in _rows_of(files, published, order, listener):
+        for part in parts:
+            reservoir.add(part.values, part.time_ns)
+    if not reservoir.seen:
+        labels = ", of those that may be learnt from (--benign)" if published.tables else ""
+        want = f"at least 1 row of view {order.view}{labels}"
+        raise ConfigError("training rows", 0, want)
+    return reservoir
 
 
 def split_settings(detector: str, given: dict[str, Any]) -> tuple[TrainSettings, Parameters]:
@@ -209,21 +229,34 @@ def split_settings(detector: str, given: dict[str, Any]) -> tuple[TrainSettings,
         raise ConfigError(f"--set {first['loc'][0]}", first["input"], want) from error
 
 
-def choose_columns(schema: Schema, only: Sequence[str], drop: Sequence[str]) -> tuple[str, ...]:
-    """Columns to learn from, in the schema's order.
+def choose_columns(
+    schema: Schema,
+    only: Sequence[str],
+    drop: Sequence[str],
+    withheld: Mapping[str, str] | None = None,
+) -> tuple[str, ...]:
+    """Columns to learn from, in the schema's order; those withheld by an input are not.
 
     Raises
     ------
     ConfigError
-        A name is not a column of the view, or none is left.
+        A name is not a column of the view, or is withheld, or none is left.
     """
+    withheld = withheld or {}
+    for name in only:
+        if name in withheld:
+            raise ConfigError("--columns", name, "columns that every input gives", withheld[name])
     for key, names in (("--columns", only), ("--drop", drop)):
         for name in names:
             if name not in schema.names:
                 near = get_close_matches(name, schema.names, n=3)
                 hint = f"near it: {', '.join(near)}" if near else ""
                 raise ConfigError(key, name, f"columns of view {schema.view}", hint)
-    chosen = [n for n in schema.names if (not only or n in only) and n not in drop]
+    chosen = [
+        name
+        for name in schema.names
+        if (not only or name in only) and name not in drop and name not in withheld
+    ]
     if not chosen:
         raise ConfigError("--drop", ",".join(drop), "at least one column left to learn from")
     return tuple(chosen)
@@ -237,10 +270,6 @@ def check_device(device: str) -> None:
         raise ConfigError("--device", device, "cpu", "torch finds no CUDA device here")
 
 
-def _name(order: Order) -> str:
-    return order.name or order.output.absolute().name
-
-
 def _learn(
     values: NDArray[np.float32],
     schema: Schema,
@@ -249,7 +278,7 @@ def _learn(
     settings: TrainSettings,
     parameters: Parameters,
     listener: Listener,
-) -> _Learnt:
+) -> Learnt:
     if not len(values):
         want = f"at least 2 rows of view {order.view}: one to learn from, one to calibrate with"
         raise ConfigError("training rows", 1, want)
@@ -283,71 +312,4 @@ def _learn(
     )
     median = float(np.median(score_rows(values[~is_validation], preprocess, detector)))
     n_rows = len(values) - n_validation
-    return _Learnt(preprocess, constant, detector, n_rows, n_validation, n_epochs, median)
-
-
-def _manifest(
-    order: Order,
-    schema: Schema,
-    learnt: _Learnt,
-    threshold: Threshold,
-    held: Held,
-    inputs: list[dict[str, Any]],
-    rows_seen: int,
-) -> Manifest:
-    flagged = int(np.count_nonzero(held.errors > threshold.value))
-    document = {
-        "format": 1,
-        "name": _name(order),
-        "detector": {
-            "name": learnt.detector.name,
-            "parameters": learnt.detector.parameters.model_dump(mode="json"),
-        },
-        "feature_schema": describe_schema(schema).model_dump(),
-        "preprocess": {
-            "method": learnt.preprocess.method,
-            "clip": learnt.preprocess.clip,
-            "columns": list(learnt.preprocess.columns),
-            "constant": list(learnt.constant),
-            "dropped": [
-                n for n in schema.names if n not in learnt.preprocess.columns + learnt.constant
-            ],
-        },
-        "threshold": {
-            **asdict(threshold),
-            "warnings": list(threshold.warnings),
-            "calibration_rows": len(held.errors),
-            "calibration_hours": held.hours,
-        },
-        "training": {
-            "inputs": inputs,
-            "rows_seen": rows_seen,
-            "rows": learnt.rows,
-            "validation_rows": learnt.validation_rows,
-            "epochs": learnt.epochs,
-            "seed": order.seed,
-            "filter": order.filter,
-            "time": order.time,
-            "versions": {
-                "tapwatch": tapwatch.__version__,
-                "torch": version("torch"),
-                "numpy": version("numpy"),
-            },
-        },
-        "quality": {
-            "calibration_flagged_rows": flagged,
-            "calibration_flagged_rate": flagged / len(held.errors),
-            "calibration_error_median": float(np.median(held.errors)),
-            "calibration_error_max": float(held.errors.max()),
-            "training_error_median": learnt.median,
-            "floor": None,
-            "labelled": None,
-        },
-        "arrays": {"sha256": "0" * 64, "bytes": 1},  # write_bundle knows them
-    }
-    try:
-        return Manifest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(key, first["input"], first["msg"]) from error
+    return Learnt(preprocess, constant, detector, n_rows, n_validation, n_epochs, median)

@@ -1,0 +1,137 @@
+"""What a bundle says of its own making."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+import tapwatch
+from tapwatch.detect.bundle import describe_schema
+from tapwatch.detect.detector import Detector
+from tapwatch.detect.manifest import Manifest
+from tapwatch.detect.preprocess import Preprocess
+from tapwatch.detect.threshold import Threshold
+from tapwatch.errors import ConfigError
+from tapwatch.features.settings import settings_of
+from tapwatch.training.calibrate import Held
+from tapwatch.training.datasets import describe_input
+from tapwatch.training.published import Published
+
+if TYPE_CHECKING:
+    from tapwatch.training.fit import Order
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A fitted model, and what the fit took."""
+
+    preprocess: Preprocess
+    constant: tuple[str, ...]
+    detector: Detector
+    rows: int
+    validation_rows: int
+    epochs: int
+    median: float  # error of the rows learnt from
+
+
+def make_manifest(
+    order: "Order",
+    published: Published,
+    learnt: Learnt,
+    threshold: Threshold,
+    held: Held,
+    inputs: Sequence[Mapping[str, Any]],
+    rows_seen: int,
+) -> Manifest:
+    """Put on record what was trained, from what, and how good it is.
+
+    Raises
+    ------
+    ConfigError
+        Something does not fit into a manifest.
+    """
+    schema, preprocess = published.schema, learnt.preprocess
+    flagged = int(np.count_nonzero(held.errors > threshold.value))
+    document = {
+        "format": 1,
+        "name": order.bundle_name,
+        "detector": {
+            "name": learnt.detector.name,
+            "parameters": learnt.detector.parameters.model_dump(mode="json"),
+        },
+        "feature_schema": describe_schema(schema).model_dump(),
+        "rows": "wireshark_export" if published.is_export else "live",
+        "configuration": settings_of(schema.view, order.config),
+        "preprocess": {
+            "method": preprocess.method,
+            "clip": preprocess.clip,
+            "columns": list(preprocess.columns),
+            "constant": list(learnt.constant),
+            "dropped": [
+                name
+                for name in schema.names
+                if name not in {*preprocess.columns, *learnt.constant, *published.withheld}
+            ],
+            "withheld": dict(published.withheld),
+            "classes": preprocess.words(schema),
+        },
+        "threshold": {
+            **asdict(threshold),
+            "warnings": list(threshold.warnings),
+            "calibration_rows": len(held.errors),
+            "calibration_hours": held.hours,
+        },
+        "training": {
+            "inputs": list(inputs),
+            "benign": sorted(set(order.benign)),
+            "rows_seen": rows_seen,
+            "rows": learnt.rows,
+            "validation_rows": learnt.validation_rows,
+            "epochs": learnt.epochs,
+            "seed": order.seed,
+            "filter": order.filter,
+            "time": order.time,
+            "versions": {
+                "tapwatch": tapwatch.__version__,
+                "torch": version("torch"),
+                "numpy": version("numpy"),
+            },
+        },
+        "quality": {
+            "calibration_flagged_rows": flagged,
+            "calibration_flagged_rate": flagged / len(held.errors),
+            "calibration_error_median": float(np.median(held.errors)),
+            "calibration_error_max": float(held.errors.max()),
+            "training_error_median": learnt.median,
+            "floor": None,
+            "labelled": None,
+        },
+        "arrays": {"sha256": "0" * 64, "bytes": 1},  # write_bundle knows them
+    }
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(key, first["input"], first["msg"]) from error
+
+
+def describe(
+    path: Path, used_for: Literal["training", "calibration"], published: Published
+) -> dict[str, Any]:
+    """One input; of a published table its kind, and how many rows were left out or mended, why.
+
+    Raises
+    ------
+    CaptureError
+        It cannot be read again.
+    """
+    described = describe_input(path, used_for)
+    if path in published.tables:
+        table = published.tables[path]
+        described |= {"kind": table.kind, "left_out": {k: n for k, n in table.counts.items() if n}}
+    return described
