@@ -360,8 +360,12 @@ class FeatureBatch:
     """Rows of one view, ready to be scored or written."""
 
     schema: Schema
-    values: NDArray[Any]  # (n_rows, n_columns) float32 for models, float64 for files; all finite
+    # (n_rows, n_columns) float32 for models, float64 for files; all finite. Of sequences
+    # (n_rows, N, n_columns): the last N rows of the row's entity, the row itself last.
+    values: NDArray[Any]
     rows: NDArray[Any]  # ROW (n_rows,)
+    # Of sequences, int32 (n_rows,): how many of the N are real; those in front of them are 0.
+    lengths: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
