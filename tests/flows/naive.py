@@ -10,7 +10,7 @@ from typing import Any
 
 from tapwatch.config import FlowConfig
 from tapwatch.tables import EndReason
-from tests.flows import naive_connection
+from tests.flows import naive_connection, naive_fragments
 
 S = 1_000_000_000
 MASK = (1 << 64) - 1
@@ -98,7 +98,7 @@ def flows(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Give the rows of all flows, in the order they come out, and a link for each packet."""
     held: dict[object, Flow] = {}
-    fragments: dict[object, tuple[int, int, int, int, bool]] = {}
+    fragments: dict[object, Any] = {}
     rows: list[dict[str, Any]] = []
     links: list[dict[str, Any]] = []
     clock = packets[-1]["clock_ns"] if packets else 0
@@ -157,17 +157,18 @@ def judge(
     return flow
 
 
-def ports(
-    p: dict[str, Any], fragments: dict[object, tuple[int, int, int, int, bool]]
-) -> tuple[int, int, int, bool]:
+def ports(p: dict[str, Any], fragments: dict[object, Any]) -> tuple[int, int, int, bool]:
     """Protocol, source port, destination port and whether the answer is another flow."""
     addresses = p["src_hi"], p["src_lo"], p["dst_hi"], p["dst_lo"]
     proto = p["proto"] if p["ip_version"] == 4 else "any"
     datagram = (*addresses, proto, p["ip_version"], p["ip_id"], vlan(p), p["tunnel_id"])
+    before = fragments.get(datagram)
+    is_fresh = before is not None and p["clock_ns"] - before[0] <= 30 * S
+    p["is_wrong"] = bool(p["is_fragment"]) and naive_fragments.is_impossible(p)
     if p["frag_offset_bytes"]:
-        since, *known = fragments.get(datagram, (None, 0, 0, 0, False))
-        if since is not None and p["clock_ns"] - since <= 30 * S:
-            return tuple(known)
+        if is_fresh:
+            p["is_wrong"] |= before[2].add(p)
+            return before[1]
         no_header = p["proto"] in PAIRS
         return p["proto"], *((0, 0) if no_header else (p["src_port"], p["dst_port"])), False
     found = p["proto"], p["src_port"], p["dst_port"], False
@@ -178,7 +179,8 @@ def ports(
         one_way = kind not in counter
         found = p["proto"], kind, (p["icmp_code"] if one_way else counter[kind]), one_way
     if p["is_fragment"]:
-        fragments[datagram] = (p["clock_ns"], *found)
+        p["is_wrong"] |= is_fresh and before[2].contradicts(p)
+        fragments[datagram] = (p["clock_ns"], found, naive_fragments.Datagram(p))
     return found
 
 

@@ -32,7 +32,13 @@ ICMP_PART = st.fixed_dictionaries(
     {"icmp_type": st.sampled_from([0, 3, 8, 11, 128, 129]), "icmp_code": st.integers(0, 3)}
 )
 FRAGMENT_PART = st.fixed_dictionaries(
-    {"frag_offset_bytes": st.sampled_from([0, 1480]), "ip_id": st.integers(0, 1)}
+    {
+        "frag_offset_bytes": st.sampled_from([0, 0, 8, 16, 24, 1480, 65_528]),
+        "ip_id": st.integers(0, 1),
+        "ip_bytes": st.sampled_from([20, 27, 28, 29, 36, 44, 65_535]),
+        "ip_flags": st.integers(0, 1),
+        "ip_header_bytes": st.just(20),
+    }
 )
 
 

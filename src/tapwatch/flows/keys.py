@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tapwatch.flows.datagrams import add_fragment, begin_datagram, is_impossible
 from tapwatch.flows.hashing import meta_word, mix, table_hash, wide
 from tapwatch.flows.layout import FRAGMENT_TIMEOUT_NS, FRAGMENT_WAYS, TIME_MAX_NS
 from tapwatch.flows.protocols import COUNTER_TYPE, ICMP, ICMPV6, NO_COUNTER_TYPE
@@ -118,14 +119,20 @@ def _meet_fragment(packet: Any, key: Any, seed: Any, fragments: NDArray[Any], co
     n_sets = np.uint64(len(fragments) // FRAGMENT_WAYS)
     base = wide(wanted % n_sets) * FRAGMENT_WAYS
     is_first = packet["frag_offset_bytes"] == 0
+    key["is_wrong_fragment"] = is_impossible(packet)
     best = base
     for place in range(base, base + FRAGMENT_WAYS):
         known = fragments[place]
         if _is_datagram(known, packet, meta):
+            is_fresh = key["clock_ns"] - known["clock_ns"] <= FRAGMENT_TIMEOUT_NS
             if is_first:
+                if begin_datagram(known, packet) and is_fresh:
+                    key["is_wrong_fragment"] = 1
                 _remember(known, packet, key, meta)
                 return
-            if key["clock_ns"] - known["clock_ns"] <= FRAGMENT_TIMEOUT_NS:
+            if is_fresh:
+                if add_fragment(known, packet):
+                    key["is_wrong_fragment"] = 1
                 key["src_port"] = known["src_port"]
                 key["dst_port"] = known["dst_port"]
                 key["proto"] = known["proto"]
@@ -139,6 +146,7 @@ def _meet_fragment(packet: Any, key: Any, seed: Any, fragments: NDArray[Any], co
     oldest = fragments[best]
     if oldest["is_used"] and key["clock_ns"] - oldest["clock_ns"] <= FRAGMENT_TIMEOUT_NS:
         count["fragments_evicted"] += 1
+    begin_datagram(oldest, packet)
     _remember(oldest, packet, key, meta)
 
 

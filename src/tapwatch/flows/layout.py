@@ -52,7 +52,7 @@ KEY: Final = np.dtype(
         ("proto", "u1"),  # as the key has it: that of the first fragment
         ("is_flow", "u1"),
         ("is_one_way", "u1"),  # ICMP without a counter-type: the answer is another flow
-        ("is_wrong_fragment", "u1"),  # see `fragments`
+        ("is_wrong_fragment", "u1"),  # see `datagrams`
     ],
     align=True,
 )
@@ -120,7 +120,8 @@ TASK: Final = np.dtype(
     ]
 )
 
-#: A datagram whose first fragment was seen: protocol and ports of its key, for the later ones.
+#: A datagram whose first fragment was seen: protocol and ports of its key, for the later ones, and
+#: what `datagrams` knows of the bytes seen.
 FRAGMENT: Final = np.dtype(
     [
         ("src_hi", "<u8"),
@@ -132,6 +133,13 @@ FRAGMENT: Final = np.dtype(
         ("ip_id", "<u4"),
         ("src_port", "<u2"),
         ("dst_port", "<u2"),
+        ("front_bytes", "<i4"),  # seen without a gap from the beginning
+        ("island_start", "<i4"),  # seen beyond a gap: [island_start, island_end), empty where equal
+        ("island_end", "<i4"),
+        ("total_bytes", "<i4"),  # by the last fragment; 0 where it was not seen
+        ("latest_start", "<i4"),  # of the fragment that came last
+        ("latest_end", "<i4"),
+        ("first_bytes", "<i4"),  # of the first fragment
         ("proto", "u1"),
         ("is_one_way", "u1"),
         ("is_used", "u1"),
