@@ -4,28 +4,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tapwatch.errors import ConfigError
 from tapwatch.features.entities import KEY, N_WAYS, no_entities
-from tapwatch.features.sequences_kernel import FLOW_OR_PAIR, HOST, SERVICE, fill_sequences
+from tapwatch.features.sequences_kernel import Memory, fill_sequences
+from tapwatch.features.sequences_layout import ENTITY, check_length
 from tapwatch.tables import FeatureBatch, Schema, Tally
-
-#: Whose rows are one sequence: of packets those of the flow, or of the two addresses where they
-#: have none; of flows those from an initiator to a service; of hosts those of the host.
-_ENTITIES: Final = {
-    "packet": FLOW_OR_PAIR,
-    "afterimage": FLOW_OR_PAIR,
-    "afterimage_115": FLOW_OR_PAIR,
-    "flow": SERVICE,
-    "kdd": SERVICE,
-    "host": HOST,
-}
 
 #: Blocks that `parts` makes at once.
 _PART_BYTES: Final = 1 << 25
-
-MAX_LENGTH: Final = 256
 
 
 class Sequences:
@@ -39,7 +26,7 @@ class Sequences:
     schema : Schema
         Of the view.
     n : int
-        Rows of a block, from 1 to `MAX_LENGTH`.
+        Rows of a block, from 1 to 256.
     capacity : int
         Entities that are remembered, a multiple of 8; each takes n * columns numbers.
     dtype : float32 or float64
@@ -57,7 +44,8 @@ class Sequences:
     >>> from tapwatch.features import schema_of
     >>> from tapwatch.tables import ROW
     >>> schema = schema_of("flow")
-    >>> batch = FeatureBatch(schema, np.ones((2, 76), np.float32), np.zeros(2, ROW))
+    >>> ones = np.ones((2, len(schema.columns)), np.float32)
+    >>> batch = FeatureBatch(schema, ones, np.zeros(2, ROW))
     >>> made = Sequences(schema, 3, 64).update(batch)
     >>> made.values[:, :, 0].tolist(), made.lengths.tolist()
     ([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]], [1, 2])
@@ -76,12 +64,14 @@ class Sequences:
             raise ConfigError("capacity", capacity, f"a multiple of {N_WAYS}", "entities of a set")
         self.schema = schema
         self.n = n
-        self._kind = _ENTITIES[schema.view]
+        self._kind = ENTITY[schema.view]
         self._seed = np.uint64(seed)
-        self._entities = no_entities(capacity)
-        self._keys = np.zeros(1, KEY)
-        self._seen = np.zeros(capacity, np.int64)
-        self._history = np.zeros((capacity, n, len(schema.columns)), dtype)
+        self._memory = Memory(
+            no_entities(capacity),
+            np.zeros(1, KEY),
+            np.zeros(capacity, np.int64),
+            np.zeros((capacity, n, len(schema.columns)), dtype),
+        )
 
     def update(self, batch: FeatureBatch) -> FeatureBatch:
         """Give the block of each row, the row itself last.
@@ -92,25 +82,17 @@ class Sequences:
             `values` is (n_rows, N, n_columns): older rows stand before newer ones, and places for
             which the entity has no row yet, in front, are 0. `lengths` tells how many are real.
         """
-        blocks = np.empty((len(batch), *self._history.shape[1:]), self._history.dtype)
+        history = self._memory.history
+        blocks = np.empty((len(batch), *history.shape[1:]), history.dtype)
         lengths = np.empty(len(batch), np.int32)
         fill_sequences(
-            batch.rows,
-            batch.values,
-            self._kind,
-            self._seed,
-            self._entities,
-            self._keys,
-            self._seen,
-            self._history,
-            blocks,
-            lengths,
+            batch.rows, batch.values, self._kind, self._seed, self._memory, blocks, lengths
         )
         return FeatureBatch(self.schema, blocks, batch.rows, lengths)
 
     def parts(self, batch: FeatureBatch) -> Iterator[FeatureBatch]:
         """Yield the same in parts of bounded memory, at least one."""
-        n_rows = max(_PART_BYTES // self._history[0].nbytes, 1)
+        n_rows = max(_PART_BYTES // self._memory.history[0].nbytes, 1)
         for start in range(0, max(len(batch), 1), n_rows):
             values, rows = (of[start : start + n_rows] for of in (batch.values, batch.rows))
             yield self.update(FeatureBatch(batch.schema, values, rows))
@@ -118,7 +100,7 @@ class Sequences:
     @property
     def n_evicted(self) -> int:
         """Entities that had to give way to others."""
-        return int(self._entities.counts[0]["evicted"])
+        return int(self._memory.entities.counts[0]["evicted"])
 
     def tallies(self) -> list[Tally]:
         """Entities that had to give way to others."""
@@ -131,15 +113,3 @@ class Sequences:
                 {(self.schema.view,): self.n_evicted},
             )
         ]
-
-
-def check_length(n: int) -> None:
-    """Refuse a length of sequences that is out of bounds.
-
-    Raises
-    ------
-    ConfigError
-        It is.
-    """
-    if not 1 <= n <= MAX_LENGTH:
-        raise ConfigError("--sequence", n, f"1 to {MAX_LENGTH}", "rows of a block")

@@ -1,20 +1,31 @@
 """Blocks of the last rows of an entity: the memory of `Sequences`."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from tapwatch.features.arithmetic import mix
-from tapwatch.features.entities import address_hash, helper, meet, pair_hash
-
-#: Whose rows are one sequence.
-FLOW_OR_PAIR, SERVICE, HOST = 0, 1, 2
+from tapwatch.features.entities import Entities, address_hash, helper, meet, pair_hash
+from tapwatch.features.sequences_layout import FLOW_OR_PAIR, HOST
 
 _NONE = np.uint64(0)
 _NO_ADDRESS = 255  # in place of an IP version: the key is the id of a flow
 
 
+class Memory(NamedTuple):
+    """The last rows of each entity."""
+
+    entities: Entities
+    keys: NDArray[Any]  # KEY (1,) of the row at hand
+    seen: NDArray[np.int64]  # (capacity,) rows of each entity so far
+    # float32 or float64 (capacity, n, columns): the k-th row of an entity, from 0, is at k modulo n
+    history: NDArray[Any]
+
+
 @njit(nogil=True, cache=True)
-def fill_sequences(rows, values, kind, seed, entities, keys, seen, history, blocks, lengths):  # type: ignore[no-untyped-def]
+def fill_sequences(rows, values, kind, seed, memory, blocks, lengths):  # type: ignore[no-untyped-def]
     """Write the block and the length of each row.
 
     Parameters
@@ -25,19 +36,14 @@ def fill_sequences(rows, values, kind, seed, entities, keys, seen, history, bloc
         FLOW_OR_PAIR, SERVICE or HOST.
     seed : uint64
         Of the hash.
-    entities : Entities
-        Goes on from batch to batch, as do `seen` and `history`.
-    keys : KEY (1,)
-        Scratch.
-    seen : int64 (capacity,)
-        Rows of each entity so far.
-    history : as `values` (capacity, n, columns)
-        Its last n rows; the k-th row of an entity, from 0, is at k modulo n.
-    blocks : as `values` (n_rows, n, columns)
+    memory : Memory
+        Goes on from batch to batch.
+    blocks : float32 or float64 (n_rows, n, columns)
         Every element is written.
     lengths : int32 (n_rows,)
         Written.
     """
+    entities, keys, seen, history = memory
     key = keys[0]
     n = history.shape[1]
     n_columns = history.shape[2]
