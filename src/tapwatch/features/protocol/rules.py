@@ -1,0 +1,113 @@
+"""The form of a rule, and how payload patterns are written down.
+
+A rule names a protocol, the ports that are registered for it, and what the first bytes of a payload
+have to look like. Rules are data: `tcp_rules` and `udp_rules` list them, `tables` turns them into
+arrays for the kernel.
+"""
+
+from enum import IntEnum, auto
+from typing import Final, NamedTuple
+
+
+class Check(IntEnum):
+    """What judges a payload, beyond the patterns of its rule."""
+
+    PATTERN = 0  # the patterns alone
+    TLS = auto()
+    DTLS = auto()
+    HTTP = auto()
+    SSH = auto()
+    NBSS = auto()
+    NBDGM = auto()
+    TPKT = auto()
+    RPC_TCP = auto()
+    RPC_UDP = auto()
+    PLAIN = auto()  # what may turn into TLS in the middle
+    SOCKS = auto()
+    STUN_TCP = auto()
+    STUN = auto()
+    DHCP = auto()
+    ISAKMP_NAT = auto()
+    QUIC = auto()
+    SIP = auto()
+    RIP = auto()
+    HSRP = auto()
+    BVLC = auto()
+    RX = auto()
+    SKINNY = auto()
+    IEC104 = auto()
+    DROPBOX = auto()
+    ENIP = auto()
+
+
+class Test(NamedTuple):
+    """One byte that is looked at."""
+
+    at: int
+    mask: int
+    value: int
+
+
+#: All of these have to hold.
+Pattern = tuple[Test, ...]
+
+
+class Pdu(NamedTuple):
+    """Where a message says how long it is, so that the next one can be found."""
+
+    header_bytes: int  # what is read before the length is known
+    at: int
+    n_bytes: int
+    add: int  # what the length field does not count
+    little: bool = False
+
+
+class Rule(NamedTuple):
+    """One protocol: when a payload is taken for it, and what it is called."""
+
+    label: str
+    ports: tuple[int, ...] = ()
+    starts: tuple[Pattern, ...] = ()  # any one of them; none: whatever it begins with
+    least: int = 1  # payload bytes
+    check: Check = Check.PATTERN
+    pdu: Pdu | None = None
+    heuristic: bool = False  # tried on any port
+    holds: bool = False  # a conversation that was recognised keeps it
+
+
+def text(words: str, at: int = 0) -> Pattern:
+    """Each of these characters, from byte `at` on.
+
+    Examples
+    --------
+    >>> text("OK", 1)
+    (Test(at=1, mask=255, value=79), Test(at=2, mask=255, value=75))
+    """
+    return tuple(Test(at + k, 0xFF, ord(c)) for k, c in enumerate(words))
+
+
+def texts(*words: str) -> tuple[Pattern, ...]:
+    """Any of these beginnings."""
+    return tuple(text(word) for word in words)
+
+
+def octets(digits: str, at: int = 0) -> Pattern:
+    """Each of these bytes in hexadecimal, from byte `at` on; a `?` stands for any digit.
+
+    Examples
+    --------
+    >>> octets("1? ff")
+    (Test(at=0, mask=240, value=16), Test(at=1, mask=255, value=255))
+    """
+    tests = []
+    digits = digits.replace(" ", "")
+    for k in range(0, len(digits), 2):
+        pair = digits[k : k + 2]
+        mask = int("".join("0" if digit == "?" else "f" for digit in pair), 16)
+        if mask:
+            tests.append(Test(at + k // 2, mask, int(pair.replace("?", "0"), 16)))
+    return tuple(tests)
+
+
+#: Length in the first four bytes, which counts itself or does not.
+LENGTH_32: Final = Pdu(4, 0, 4, 4)

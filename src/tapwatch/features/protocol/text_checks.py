@@ -1,0 +1,177 @@
+"""Protocols of lines of text: HTTP, SIP, mail, FTP."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapwatch.features.protocol.tables import label_index, rule_number
+from tapwatch.features.protocol.tls import is_client_hello, tls_label
+from tapwatch.features.protocol.words import be8, be16, be32, helper
+
+_HTTP = label_index("HTTP")
+_HTTP_JSON = label_index("HTTP/JSON")
+_HTTP_XML = label_index("HTTP/XML")
+_OCSP = label_index("OCSP")
+_IPP = label_index("IPP")
+_HTTP2 = label_index("HTTP2")
+_SIP = label_index("SIP")
+_SIP_SDP = label_index("SIP/SDP")
+_R_TLS = rule_number("SSL", udp=False)
+_R_WEBSOCKET = rule_number("WebSocket", udp=False)
+_R_HTTP2 = rule_number("HTTP2", udp=False)
+
+#: How far into a segment a header block is read.
+_MAX_HEADER_BYTES: Final = 2048
+_CR, _LF, _SPACE = 0x0D, 0x0A, 0x20
+_LOWER: Final = 0x20202020
+# Four characters as one number.
+_HTTP_WORD: Final = 0x48545450  # "HTTP"
+_UPGRADED: Final = 0x313031  # "101"
+_SIP_WORD: Final = 0x5349502F  # "SIP/"
+_CONNECTED: Final = 1  # TALK.state: a proxy was asked to pass on what comes
+_METHODS: Final = (
+    *(0x47455420, 0x504F5354, 0x48454144, 0x50555420),  # GET, POST, HEAD, PUT
+    *(0x44454C45, 0x4F505449, 0x434F4E4E, 0x54524143),  # DELETE, OPTIONS, CONNECT, TRACE
+    *(0x50415443, 0x50524F50, 0x4D4B434F, 0x4E4F5449),  # PATCH, PROPFIND, MKCOL, NOTIFY
+    *(0x4D2D5345, 0x53554253, 0x554E5355, 0x5250435F),  # M-SEARCH, SUBSCRIBE, UNSUBSCRIBE, RPC_
+    *(0x42495453, 0x434F5059, 0x4D4F5645, 0x4C4F434B),  # BITS_POST, COPY, MOVE, LOCK
+    *(0x554E4C4F, 0x53454152, 0x5245504F, 0x43484543),  # UNLOCK, SEARCH, REPORT, CHECKOUT
+)
+
+
+@helper
+def is_http(data: NDArray[np.uint8], lo: int, hi: int) -> bool:
+    """Whether a request or response line begins here."""
+    # Bounds: the first four bytes are read behind this line.
+    if hi - lo < 5:
+        return False
+    word = be32(data, lo)
+    return word == _HTTP_WORD or word in _METHODS
+
+
+@helper
+def http_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, is_certain: int) -> int:
+    """Label of a TCP segment that may be HTTP; 0 where it is not."""
+    if not is_http(data, lo, hi):
+        # Bounds: the preface of HTTP/2 (RFC 9113 section 3.4) is told by its first five bytes.
+        if hi - lo >= 5 and be32(data, lo) == 0x50524920 and be8(data, lo + 4) == 0x2A:
+            talk["rule"] = _R_HTTP2
+            return _HTTP2
+        if not is_certain:
+            return 0
+        if talk["state"] == _CONNECTED and is_client_hello(data, lo, hi):
+            talk["rule"] = _R_TLS
+            return tls_label(data, lo, hi, talk, 1)
+        return _HTTP
+    end = min(hi, lo + _MAX_HEADER_BYTES)
+    if not is_certain and not _has_version(data, lo, end):
+        return 0
+    word = be32(data, lo)
+    if word == 0x434F4E4E:
+        talk["state"] = _CONNECTED
+    # Bounds: the status stands in bytes 9 to 11.
+    elif word == _HTTP_WORD and hi - lo >= 12:
+        status = be16(data, lo + 9) << 8 | be8(data, lo + 11)
+        if status == _UPGRADED:
+            talk["rule"] = _R_WEBSOCKET
+    return _media_label(data, lo, end, hi)
+
+
+@helper
+def _has_version(data: NDArray[np.uint8], lo: int, end: int) -> bool:
+    """Whether "HTTP/" stands in the first line."""
+    # Bounds: five bytes are read at `here`, which stays below end - 4.
+    for here in range(lo, end - 4):
+        if be8(data, here) == _LF:
+            return False
+        if be8(data, here) == 0x48 and be32(data, here) == _HTTP_WORD:
+            return be8(data, here + 4) == 0x2F
+    return False
+
+
+@helper
+def _media_label(data: NDArray[np.uint8], lo: int, end: int, hi: int) -> int:
+    """What the header block says of the body, where some of the body is in this segment."""
+    media = _HTTP
+    here = lo
+    # Bounds: up to 14 bytes are read at `here`, which stays below end - 14.
+    while here < end - 14:
+        if be8(data, here) != _LF:
+            here += 1
+            continue
+        here += 1
+        word = be32(data, here) | _LOWER
+        if word >> 16 == 0x2D2A:  # a blank line, with the lower-case bits set
+            return media if hi - here > 2 else _HTTP
+        # "content-type": at 8 stands "type".
+        if word == 0x636F6E74 and be32(data, here + 8) | _LOWER == 0x74797065:
+            media = _media_type(data, here + 13, end)
+    return _HTTP
+
+
+@helper
+def _media_type(data: NDArray[np.uint8], here: int, end: int) -> int:
+    """Label of a Content-Type value."""
+    if here < end and be8(data, here) == _SPACE:
+        here += 1
+    # Bounds: the words below are within the first 20 bytes.
+    if end - here < 20:
+        return _HTTP
+    major = be32(data, here) | _LOWER
+    if major == 0x74657874:  # "text/"
+        return _xml(data, here + 5)
+    if major != 0x6170706C:  # "application/"
+        return _HTTP
+    minor = be32(data, here + 12) | _LOWER
+    if minor == 0x6A736F6E:  # "json"
+        return _HTTP_JSON
+    if minor == 0x6F637370:  # "ocsp"
+        return _OCSP
+    if minor >> 8 == 0x697070:  # "ipp"
+        return _IPP
+    return _xml(data, here + 12)
+
+
+@helper
+def _xml(data: NDArray[np.uint8], here: int) -> int:
+    # Bounds: the caller has 20 bytes from the value's beginning, and these are among them.
+    word = be16(data, here) << 8 | be8(data, here + 2)
+    return _HTTP_XML if word | 0x202020 == 0x786D6C else _HTTP
+
+
+@helper
+def is_sip(data: NDArray[np.uint8], lo: int, hi: int) -> bool:
+    """Whether a request line or status line of SIP (RFC 3261 section 7) begins here."""
+    end = min(hi, lo + _MAX_HEADER_BYTES)
+    # Bounds: "SIP/2.0" is seven bytes; `here` stays below end - 6.
+    for here in range(lo, end - 6):
+        byte = be8(data, here)
+        if byte in (_CR, _LF):
+            return False
+        if byte == 0x53 and be32(data, here) == _SIP_WORD and be8(data, here + 4) == 0x32:
+            return True
+    return False
+
+
+@helper
+def sip_label(data: NDArray[np.uint8], lo: int, hi: int) -> int:
+    """SIP, with or without a session description behind it; 0 where it is not SIP."""
+    if not is_sip(data, lo, hi):
+        return 0
+    # Bounds: four bytes are read at `here`, which stays below hi - 4.
+    for here in range(lo, hi - 5):
+        # A blank line, then "v=0" (RFC 8866 section 5.1).
+        if be8(data, here) == _LF and be32(data, here + 1) == 0x0D0A763D:
+            return _SIP_SDP
+    return _SIP
+
+
+@helper
+def plain_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, label: int) -> int:
+    """A protocol that may turn into TLS (STARTTLS and its kin), and does so here or does not."""
+    if is_client_hello(data, lo, hi):
+        talk["rule"] = _R_TLS
+        talk["memory"] = 0
+        return tls_label(data, lo, hi, talk, 1)
+    return label
