@@ -20,6 +20,7 @@ _PORTED: Final = ("TCP", "UDP")
 _OF_TCP: Final = (
     "tcp",
     "tcp_len",
+    "payload_len_bytes",
     "tcp_window_size",
     *(
         f"tcp_flags_{name}"
@@ -45,7 +46,6 @@ GIVEN: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(_OF_TCP, _TCP),
     "udp": ("UDP",),
     "udp_length": ("UDP",),
-    "payload_len_bytes": _PORTED,
     **{
         f"{end}_port_{kind}": _PORTED
         for end in ("src", "dst")

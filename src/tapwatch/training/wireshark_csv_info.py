@@ -5,9 +5,9 @@ All patterns are RE2 (pyarrow): their time is linear in the text, whatever it ho
     any     "[TCP Retransmission] ...", "[TCP Dup ACK 5#1] ..." in front: tcp_analysis_*
     TCP     "SRC → DST [SYN, ACK] Seq= Ack= Win= Len= MSS= WS= SACK_PERM TSval= SLE=": port classes,
             flags, window, length, options
-    UDP     "SRC → DST Len=N": port classes, lengths; Len is that of the payload
+    UDP     "SRC → DST Len=N": port classes, length; Len is that of the payload
     ARP     "Who has A? Tell B", "A is at M", "Gratuitous ARP for A (Reply)", "ARP Announcement for
-            A", "Unknown ARP opcode 0x...": the operation, and whether it is gratuitous
+            A", others: the operation, and whether it is gratuitous
     ICMP    "Echo (ping) request ...", "Destination unreachable (Host unreachable)": type and code
     ICMPv6  the same
     IPv4    "Fragmented IP protocol (proto=UDP 17, off=1480, ID=..)": the offset
@@ -167,7 +167,6 @@ def _read_udp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
     payload_bytes = _amount(pc.fill_null(parts["rest"], ""), "Len")
     has_length = payload_bytes >= 0
     columns["udp"] = is_read
-    columns["payload_len_bytes"] = np.maximum(payload_bytes, 0)
     columns["udp_length"] = (payload_bytes + _UDP_HEADER_BYTES) * has_length
     return columns, is_read & has_length
 
@@ -177,7 +176,8 @@ def _read_arp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
     is_reply = _matches(info, r"^(?:\S+ is at |Gratuitous ARP for \S+ \(Reply\))")
     is_request = _matches(info, r"^(?:Who has |ARP Probe |Gratuitous ARP |ARP Announcement )")
     is_request &= ~is_reply
-    is_other = _matches(info, r"^(?:Unknown ARP opcode|ARP N[AO]K|Inverse ARP)")
+    # Whatever else is worded is another operation, "Unknown ARP opcode 0x0007" and the like.
+    is_other = ~(is_request | is_reply) & _matches(info, r"^[A-Z][a-z]")
     is_read = is_request | is_reply | is_other
     columns: Columns = {
         "arp": is_read,
