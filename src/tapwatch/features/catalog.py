@@ -5,6 +5,7 @@ from typing import Final
 from tapwatch.errors import ConfigError
 from tapwatch.features.afterimage_columns import AFTERIMAGE_115_SCHEMA, AFTERIMAGE_SCHEMA
 from tapwatch.features.flow_columns import FLOW_SCHEMA
+from tapwatch.features.kdd.columns import KDD_SCHEMA
 from tapwatch.features.packet_columns import PACKET_SCHEMA
 from tapwatch.tables import Schema
 
@@ -14,6 +15,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     for schema in (
         PACKET_SCHEMA,
         FLOW_SCHEMA,
+        KDD_SCHEMA,
         AFTERIMAGE_SCHEMA,
         AFTERIMAGE_115_SCHEMA,
     )

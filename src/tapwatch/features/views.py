@@ -9,6 +9,7 @@ from tapwatch.features.view import View
 _CLASSES: Final = {
     "packet": "packet:PacketView",
     "flow": "flow:FlowView",
+    "kdd": "kdd.view:KddView",
     "afterimage": "afterimage:AfterimageView",
     "afterimage_115": "afterimage:Afterimage115View",
 }

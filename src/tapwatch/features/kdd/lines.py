@@ -1,0 +1,246 @@
+"""Holds one line against the rules, and carries out what they say."""
+
+from typing import Final
+
+import numpy as np
+
+from tapwatch.features.kdd.index import helper, wide
+from tapwatch.features.kdd.rule_table import (
+    COLUMN,
+    EFFECT,
+    FIRST,
+    LENGTH,
+    LITERAL,
+    LITERALS,
+    MATCH,
+    STATE,
+    TABLE,
+    WHEN,
+)
+from tapwatch.features.kdd.rules import (
+    CONTENT_COLUMNS,
+    GUEST_NAMES,
+    HOT_NAMES,
+    IS_FLAG,
+    ROOT_NAME,
+    Effect,
+    Match,
+    Protocol,
+    Side,
+    State,
+)
+
+# Kernels read enumerations as plain numbers: as members they would cost compile time.
+_ANY, _EQUALS, _STARTS, _CONTAINS = map(
+    int, (Match.ANY, Match.EQUALS, Match.STARTS, Match.CONTAINS)
+)
+_ENDS, _WORD, _SECOND = int(Match.ENDS), int(Match.WORD), int(Match.SECOND)
+_NAME_0, _NAME_2 = int(Effect.NAME_0), int(Effect.NAME_2)
+_SUCCESS, _FAILURE = int(Effect.SUCCESS), int(Effect.FAILURE)
+_ENCRYPTED, _SKIP = int(Effect.ENCRYPTED), int(Effect.SKIP)
+_SIDES: Final = len(Side)
+_IDLE, _SHELL = int(State.IDLE), int(State.SHELL)
+_TELNET, _RLOGIN = int(Protocol.TELNET), int(Protocol.RLOGIN)
+_FLAGS: Final = np.array([name in IS_FLAG for name in CONTENT_COLUMNS], np.uint8)
+
+(_FAILED, _LOGGED_IN, _ROOTS, _HOST_LOGIN, _GUEST_LOGIN) = (
+    CONTENT_COLUMNS.index(name)
+    for name in ("num_failed_logins", "logged_in", "num_root", "is_host_login", "is_guest_login")
+)
+
+_NAME_LIST: Final = (*HOT_NAMES, *GUEST_NAMES)
+_NAMES: Final = np.frombuffer("".join(_NAME_LIST).encode(), np.uint8)
+_NAME_ENDS: Final = np.cumsum([0, *map(len, _NAME_LIST)])
+_N_HOT: Final = len(HOT_NAMES)
+_ROOT: Final = np.frombuffer(ROOT_NAME.encode(), np.uint8)
+_HOT_BIT, _GUEST_BIT, _ROOT_BIT = 1, 2, 4
+
+_BLANK, _TAB, _QUOTE, _STAR, _PLUS = 32, 9, 34, 42, 43
+_ZERO, _NINE = 48, 57
+_LARGEST: Final = 1 << 40  # of a number in a line: no body is longer
+
+
+@helper
+def apply_rules(sessions, s, side, r):  # type: ignore[no-untyped-def]
+    """Hold a line against the rules of its side.
+
+    Parameters
+    ----------
+    sessions : Sessions
+    s : int
+        The session.
+    side : int
+        rules.Side
+    r : int
+        Row of `sides` and `lines` that the line is of.
+    """
+    session = sessions.rows[s]
+    n = trimmed(sessions.lines, r, wide(sessions.sides[r]["n_line"]))
+    if n == 0:
+        return
+    session["is_read"] = 1
+    before = wide(session["state"])
+    group = wide(session["protocol"]) * _SIDES + side
+    counted = 0
+    for rule in range(FIRST[group], FIRST[group + 1]):
+        if TABLE[rule, WHEN] >> before & 1 and _matches(sessions.lines, r, n, rule):
+            column = wide(TABLE[rule, COLUMN])
+            if column >= 0 and counted >> column & 1 == 0:
+                counted |= 1 << column
+                count(sessions, s, column)
+            if TABLE[rule, STATE] >= 0:
+                session["state"] = TABLE[rule, STATE]
+            if TABLE[rule, EFFECT] != 0:
+                _carry_out(sessions, s, r, n, wide(TABLE[rule, EFFECT]))
+
+
+@helper
+def count(sessions, s, column):  # type: ignore[no-untyped-def]
+    """Count into a column; flags stay 1."""
+    if _FLAGS[column]:
+        sessions.counts[s, column] = 1
+    else:
+        sessions.counts[s, column] += 1
+
+
+@helper
+def _carry_out(sessions, s, r, n, effect):  # type: ignore[no-untyped-def]
+    session = sessions.rows[s]
+    if _NAME_0 <= effect <= _NAME_2:
+        session["name"] = _name_bits(sessions.lines, r, n, effect - _NAME_0)
+    elif effect == _SUCCESS:
+        succeed(sessions, s)
+    elif effect == _FAILURE:
+        fail(sessions, s)
+    elif effect == _ENCRYPTED:
+        session["is_encrypted"] = 1
+        sessions.sides[2 * s]["is_closed"] = 1
+        sessions.sides[2 * s + 1]["is_closed"] = 1
+    elif effect == _SKIP:
+        at, end = _word(sessions.lines, r, n, 1)
+        sessions.sides[r]["skip"] = max(number(sessions.lines, r, at, end), 0)
+
+
+@helper
+def succeed(sessions, s):  # type: ignore[no-untyped-def]
+    """Count a login that succeeded."""
+    name = wide(sessions.rows[s]["name"])
+    count(sessions, s, _LOGGED_IN)
+    if name & _HOT_BIT:
+        count(sessions, s, _HOST_LOGIN)
+    if name & _GUEST_BIT:
+        count(sessions, s, _GUEST_LOGIN)
+    if name & _ROOT_BIT:
+        count(sessions, s, _ROOTS)
+    sessions.rows[s]["name"] = 0
+
+
+@helper
+def fail(sessions, s):  # type: ignore[no-untyped-def]
+    """Count a login that failed; a shell stays a shell."""
+    session = sessions.rows[s]
+    count(sessions, s, _FAILED)
+    is_shell = session["protocol"] == _TELNET or session["protocol"] == _RLOGIN
+    session["state"] = _SHELL if is_shell and sessions.counts[s, _LOGGED_IN] else _IDLE
+    session["name"] = 0
+
+
+@helper
+def trimmed(lines, r, n):  # type: ignore[no-untyped-def]
+    """Length without blanks at the end."""
+    while n > 0 and (lines[r, n - 1] == _BLANK or lines[r, n - 1] == _TAB):
+        n -= 1
+    return n
+
+
+# Bounds, here and below: n is at most LINE_BYTES; what is read of a line lies below n, of a literal
+# below its length.
+
+
+@helper
+def _matches(lines, r, n, rule):  # type: ignore[no-untyped-def]
+    kind, length = TABLE[rule, MATCH], wide(TABLE[rule, LENGTH])
+    literal = wide(TABLE[rule, LITERAL])
+    at, end = 0, n  # the literal has to fill the line from `at` to `end`, or stand in between
+    if kind == _ENDS:
+        at = n - length
+    elif kind == _STARTS:
+        end = length
+    elif kind == _WORD:
+        at, end = _word(lines, r, n, 0)
+    elif kind == _SECOND:
+        at, end = _word(lines, r, n, 0)
+        is_tag = end - at != 1 or lines[r, at] not in (_STAR, _PLUS)
+        at, end = _word(lines, r, n, 1)
+        at = at if is_tag else end
+    if kind in (_ANY, _CONTAINS):
+        return _holds(lines, r, 0, n, LITERALS, literal, length)
+    return (
+        at >= 0
+        and end <= n
+        and end - at == length
+        and is_at(lines, r, at, LITERALS, literal, length)
+    )
+
+
+@helper
+def is_at(lines, r, at, literals, literal, length):  # type: ignore[no-untyped-def]
+    """Whether a literal stands at a place of a line; the line has as many bytes from there on."""
+    k = 0
+    while k < length and lines[r, at + k] == literals[literal + k]:
+        k += 1
+    return k == length
+
+
+@helper
+def _holds(lines, r, at, end, literals, literal, length):  # type: ignore[no-untyped-def]
+    if length == 0:
+        return True
+    first = literals[literal]
+    for k in range(at, end - length + 1):
+        if lines[r, k] == first and is_at(lines, r, k, literals, literal, length):
+            return True
+    return False
+
+
+@helper
+def _word(lines, r, n, wanted):  # type: ignore[no-untyped-def]
+    # Where the word with this number begins and ends; both n where there are not so many.
+    k = 0
+    while True:
+        while k < n and (lines[r, k] == _BLANK or lines[r, k] == _TAB):
+            k += 1
+        at = k
+        while k < n and lines[r, k] != _BLANK and lines[r, k] != _TAB:
+            k += 1
+        if wanted == 0 or k == n:
+            break
+        wanted -= 1
+    return (at, k) if wanted == 0 else (n, n)
+
+
+@helper
+def _name_bits(lines, r, n, wanted):  # type: ignore[no-untyped-def]
+    at, end = _word(lines, r, n, wanted)
+    while at < end and lines[r, at] == _QUOTE:
+        at += 1
+    while at < end and lines[r, end - 1] == _QUOTE:
+        end -= 1
+    bits = 0
+    for k in range(len(_NAME_ENDS) - 1):
+        length = wide(_NAME_ENDS[k + 1] - _NAME_ENDS[k])
+        if end - at == length and is_at(lines, r, at, _NAMES, wide(_NAME_ENDS[k]), length):
+            bits |= _HOT_BIT if k < _N_HOT else _GUEST_BIT
+    if _holds(lines, r, at, end, _ROOT, 0, len(_ROOT)):
+        bits |= _ROOT_BIT
+    return bits
+
+
+@helper
+def number(lines, r, at, end):  # type: ignore[no-untyped-def]
+    """Decimal number that begins at a place, -1 where none does."""
+    value = -1
+    while at < end and _ZERO <= lines[r, at] <= _NINE:
+        value = min(max(value, 0) * 10 + wide(lines[r, at]) - _ZERO, _LARGEST)
+        at += 1
+    return value
