@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BASE_COPIES, LARGE_COPIES = 12, 48
+COPIES = 12
 
 
 def measure(command: list[str]) -> tuple[float, float]:
@@ -33,13 +33,15 @@ def measure(command: list[str]) -> tuple[float, float]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def make_inputs(folder: Path, into: Path) -> tuple[dict[str, Path], dict[str, int]]:
+def make_inputs(
+    folder: Path, into: Path, copies: int = COPIES
+) -> tuple[dict[str, Path], dict[str, int]]:
     """The empty, the single and the fourfold capture, and their packet counts."""
     paths, packets = {"empty": into / "empty.pcap"}, {"empty": 0}
-    for name, copies in (("base", BASE_COPIES), ("large", LARGE_COPIES)):
+    for name, n in (("base", copies), ("large", 4 * copies)):
         paths[name] = into / f"{name}.pcap"
         command = [sys.executable, str(HERE / "make_mix.py"), str(paths[name]), str(folder)]
-        made = subprocess.run([*command, "--copies", str(copies)], check=True, capture_output=True)
+        made = subprocess.run([*command, "--copies", str(n)], check=True, capture_output=True)
         packets[name] = json.loads(made.stdout)["packets"]
     with paths["base"].open("rb") as capture:
         paths["empty"].write_bytes(capture.read(24))

@@ -21,7 +21,7 @@ _FLOWS: Final = (
 DEPENDS_ON: Final[dict[str, tuple[str, ...]]] = {
     "packet": (*_DECODE, *_FLOWS),
     "flow": (*_DECODE, *_FLOWS),
-    "kdd": (*_DECODE, *_FLOWS),
+    "kdd": (*_DECODE, *_FLOWS, "kdd.host_window", "kdd.diff_rates", "kdd.content_bytes"),
     "afterimage": _DECODE,
     "afterimage_115": _DECODE,
     "host": (*_DECODE, *_FLOWS, "windows.host_s", "windows.hop_s", "windows.horizon_s"),
