@@ -51,7 +51,7 @@ _MARKS: Final = {
 _FRONT: Final = r"^(?:\s*\[[^\]]*\][ ,]*)*"
 _ARROW: Final = r"\s+\S{1,3}\s+"
 _TCP: Final = rf"^(?P<src>\S+){_ARROW}(?P<dst>\S+)\s+\[(?P<flags>[^\]]*)\]\s+(?P<rest>Seq=.*)$"
-_UDP: Final = rf"^(?P<src>\S+){_ARROW}(?P<dst>\S+)\s+(?P<rest>.*)$"
+_UDP: Final = rf"^(?P<src>\S+){_ARROW}(?P<dst>\S+)\s+(?P<rest>(?:\[BAD |Len=).*)$"
 #: "443", or "https(443)" as older versions write.
 _PORT: Final = r"^(?:[\w.-]+\()?(?P<n>\d{1,5})\)?$"
 _FLAGS: Final = {
@@ -75,9 +75,7 @@ _OPTIONS: Final = {
 _FIRST_REGISTERED, _FIRST_DYNAMIC = 1024, 49_152  # RFC 6335 6
 _UDP_HEADER_BYTES: Final = 8
 #: "Echo (ping) request" -> "echo request", " (", "no error"; also "Neighbor Solicitation for".
-_ICMP: Final = (
-    r"^(?P<type>(?:[a-z0-9-]+ ?)+?)\s*(?:$|\[|id=|for |from |[0-9a-f]*:|\((?P<code>[^()]*)\))"
-)
+_ICMP: Final = r"^(?P<type>(?:[a-z0-9-]+ ?)+?)\s*(?:$|\[|id=|for |from |[0-9a-f]*:|\((?P<code>[^()]*(?:\(\d+\))?)\))"
 _NUMBER: Final = r"^unknown(?: code:)? \(?(?P<n>\d{1,3})\)?$"
 
 

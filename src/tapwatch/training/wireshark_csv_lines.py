@@ -14,7 +14,15 @@ _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16")
 
 #: What we call a column -> how Wireshark and tshark head it, lower case, without "_ws.col.".
 _NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "time": ("time", "rel_time", "abs_time", "cls_time", "frame.time_relative", "frame.time_epoch"),
+    "time": (
+        "time",
+        "rel_time",
+        "abs_time",
+        "cls_time",
+        "frame.time_relative",
+        "frame.time_epoch",
+        "frame.time",
+    ),
     "source": ("source", "src", "def_src", "unres_src"),
     "destination": ("destination", "dst", "def_dst", "unres_dst"),
     "protocol": ("protocol",),
