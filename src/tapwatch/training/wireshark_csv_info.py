@@ -74,8 +74,11 @@ _OPTIONS: Final = {
 }
 _FIRST_REGISTERED, _FIRST_DYNAMIC = 1024, 49_152  # RFC 6335 6
 _UDP_HEADER_BYTES: Final = 8
-#: "Echo (ping) request" -> "echo request", " (", "no error"; also "Neighbor Solicitation for".
-_ICMP: Final = r"^(?P<type>(?:[a-z0-9-]+ ?)+?)\s*(?:$|\[|id=|for |from |[0-9a-f]*:|\((?P<code>[^()]*(?:\(\d+\))?)\))"
+#: Words, and what ends them: brackets with the code, an address, or what belongs to this message.
+_ICMP: Final = (
+    r"^(?P<type>(?:[a-z0-9-]+ ?)+?)\s*"
+    r"(?:$|\[|id=|for |from |[0-9a-f]*:|\((?P<code>[^()]*(?:\(\d+\))?)\))"
+)
 _NUMBER: Final = r"^unknown(?: code:)? \(?(?P<n>\d{1,3})\)?$"
 
 
