@@ -10,8 +10,10 @@ from tapwatch.cli import KernelCommand, options, say
 from tapwatch.cli.outputs import check_outputs
 
 if TYPE_CHECKING:
-    from tapwatch.config import FlowConfig
+    from tapwatch.config import Config, FlowConfig
+    from tapwatch.features.sequences import Sequences
     from tapwatch.features.table import TableWriter
+    from tapwatch.tables import Schema
 
 
 @click.command("features", cls=KernelCommand)
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Head columns with our names, or as Wireshark and CSE-CIC-IDS2018 spell them.",
 )
+@click.option(
+    "--sequence",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Write the last N rows of each row's entity as lists, newest last; only Parquet.",
+)
 @options.workers
 @options.filter_text
 @options.config_file
@@ -40,6 +48,7 @@ def command(
     view: str,
     output: str,
     names: str,
+    sequence: int | None,
     workers: int,
     filter_text: str | None,
     config_file: Path | None,
@@ -49,8 +58,8 @@ def command(
 
     CAPTURE is a file, a directory or - for standard input; pcap, pcapng or snoop; plain, gz, zst
     or xz.
-    Rows of packets are by frame, rows of flows by their last packet, others as they came out. The
-    columns are in docs/reference/features.md.
+    Rows of packets are by frame, rows of flows by their last packet, others as they came out, as
+    sequences are. The columns are in docs/reference/features.md.
     """
     # Inside: `--help` shall not wait for numba and pyarrow. What the operator wrote is checked
     # before the kernels are loaded.
@@ -63,7 +72,11 @@ def command(
 
     from tapwatch.features.table import TableWriter, format_of
 
-    format_of(output)
+    kind = format_of(output)
+    if sequence:
+        from tapwatch.features.sequences_table import check_sequence
+
+        check_sequence(sequence, kind)
     check_outputs(captures, {"--output": output})
 
     import numpy as np
@@ -85,15 +98,33 @@ def command(
             original_names=names == "original",
             longest_silence_s=_longest_silence_s(config.flows),
             settings=settings_of(view, config),
+            sequence=sequence or 0,
         )
+        sequences = _sequences(schema, sequence, config) if sequence else None
         with progress(source, quiet=quiet) as step, writer:
             for batch, _ in extract(source, corridor, view, stopped):
-                writer.write(batch)
+                for part in sequences.parts(batch) if sequences else (batch,):
+                    writer.write(part)
                 step()
     problems = source.problems
     source.close()
+    if sequences and sequences.n_evicted:
+        problems.append(
+            f"{sequences.n_evicted:,} times the rows of an entity were forgotten for those of "
+            f"others; sequences.rows is {config.sequences.rows:,}"
+        )
     _report(writer, problems, output, quiet)
     sys.exit(stopped.exit_code)
+
+
+def _sequences(schema: "Schema", n: int, config: "Config") -> "Sequences":
+    import numpy as np
+
+    from tapwatch.features.entities import N_WAYS
+    from tapwatch.features.sequences import Sequences
+
+    capacity = config.sequences.rows // (n * N_WAYS) * N_WAYS
+    return Sequences(schema, n, capacity, np.float64, config.flows.hash_seed)
 
 
 def _longest_silence_s(flows: "FlowConfig") -> float:

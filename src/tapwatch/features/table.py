@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from tapwatch.errors import ConfigError, SinkError
 from tapwatch.features.identity import IDENTITY, identity_of
+from tapwatch.features.sequences_table import LENGTH_COLUMN, check_sequence, list_array, list_type
 from tapwatch.features.sorter import Sorter
-from tapwatch.tables import ROW, EndReason, FeatureBatch, Names, Schema
+from tapwatch.tables import ROW, Column, EndReason, FeatureBatch, Names, Schema
 
 #: Rows of a Parquet row group.
 GROUP_ROWS: Final = 32_768
@@ -53,7 +54,8 @@ class TableWriter:
     """Writes the rows of one view to a file or to standard output, in bounded memory.
 
     A file appears under its name when `close` has written all of it, not before. Rows of `flow`
-    are ordered by (last_ts_ns, flow_id), those of `packet` are by frame as they come.
+    are ordered by (last_ts_ns, flow_id), those of `packet` are by frame as they come. Sequences are
+    written as they come, for that is the order that they are made of.
 
     Parameters
     ----------
@@ -70,11 +72,13 @@ class TableWriter:
         Rows of flows that may wait for earlier ones; see `Sorter`.
     settings : mapping, optional
         Configuration that the values depend on; put on record in Parquet's metadata.
+    sequence : int
+        Rows of a block where batches are sequences, else 0.
 
     Raises
     ------
     ConfigError
-        The target's ending is unknown.
+        The target's ending is unknown, or it cannot hold sequences.
     SinkError
         The target cannot be written; nothing is left under its name.
     BrokenPipeError
@@ -91,6 +95,7 @@ class TableWriter:
         longest_silence_s: float = 60.0,
         max_held_rows: int = 262_144,
         settings: Mapping[str, object] | None = None,
+        sequence: int = 0,
     ) -> None:
         self.n_rows = 0
         self._target = target
@@ -98,15 +103,24 @@ class TableWriter:
         self._describe = describe
         self._sorter: Sorter | None = None
         n_columns = len(schema.columns)
-        if schema.view == "flow":
+        if schema.view == "flow" and not sequence:
             silence_ns = round(longest_silence_s * 1e9)
             self._sorter = Sorter(self._gather, n_columns, silence_ns, max_held_rows)
         kind = format_of(target)
+        if sequence:
+            check_sequence(sequence, kind)
         group_rows = GROUP_ROWS if kind == "parquet" else _TEXT_ROWS
+        shape: tuple[int, ...] = (group_rows, n_columns)
+        if sequence:
+            # As much memory as without.
+            group_rows = max(group_rows // sequence, 1)
+            shape = (group_rows, sequence, n_columns)
+        self._sequence = sequence
         self._rows = np.zeros(group_rows, ROW)
-        self._values = np.zeros((group_rows, n_columns), np.float64)
+        self._values = np.zeros(shape, np.float64)
+        self._lengths = np.zeros(group_rows, np.int64)
         self._n_gathered = 0
-        arrow_schema = _arrow_schema(schema, original_names, settings or {})
+        arrow_schema = _arrow_schema(schema, original_names, settings or {}, sequence)
         self._out = _open_output(target, arrow_schema, kind)
 
     @property
@@ -120,7 +134,7 @@ class TableWriter:
         if self._sorter:
             self._sorter.add(batch.rows, batch.values)
         else:
-            self._gather(batch.rows, batch.values)
+            self._gather(batch.rows, batch.values, batch.lengths)
 
     def close(self) -> None:
         """Write what is held and give the file its name."""
@@ -150,12 +164,17 @@ class TableWriter:
         finally:
             self.abort()
 
-    def _gather(self, rows: NDArray[Any], values: NDArray[Any]) -> None:
+    def _gather(
+        self, rows: NDArray[Any], values: NDArray[Any], lengths: NDArray[Any] | None = None
+    ) -> None:
         while len(rows):
             n_taken = min(len(rows), len(self._rows) - self._n_gathered)
             end = self._n_gathered + n_taken
             self._rows[self._n_gathered : end] = rows[:n_taken]
             self._values[self._n_gathered : end] = values[:n_taken]
+            if lengths is not None:
+                self._lengths[self._n_gathered : end] = lengths[:n_taken]
+                lengths = lengths[n_taken:]
             self._n_gathered = end
             rows, values = rows[n_taken:], values[n_taken:]
             if end == len(self._rows):
@@ -163,15 +182,16 @@ class TableWriter:
 
     def _write_group(self) -> None:
         rows = self._rows[: self._n_gathered]
-        values = self._values[: self._n_gathered].T
+        values = self._values[: self._n_gathered]
+        lengths = self._lengths[: self._n_gathered]
         columns = _identity_arrays(self._schema.view, rows, self._describe)
-        for column, numbers in zip(self._schema.columns, values, strict=True):
-            # An int64 column holds whole numbers below 2^53: the way through float64 is exact.
-            array = pa.array(numbers.astype(np.dtype(column.dtype)))
-            if column.categories:
-                indices, words = array.cast(pa.int32()), pa.array(column.categories)
-                array = pa.DictionaryArray.from_arrays(indices, words)
-            columns.append(array)
+        if self._sequence:
+            columns.append(pa.array(lengths))
+        for k, column in enumerate(self._schema.columns):
+            if self._sequence:
+                columns.append(list_array(column, values[..., k], lengths))
+            else:
+                columns.append(_column_array(column, values[:, k]))
         with _told(self._target, self.n_rows):
             self._out.write(columns)
         self._n_gathered = 0
@@ -207,8 +227,17 @@ def _identity_arrays(
     ]
 
 
+def _column_array(column: Column, numbers: NDArray[Any]) -> pa.Array:
+    # An int64 column holds whole numbers below 2^53: the way through float64 is exact.
+    array = pa.array(numbers.astype(np.dtype(column.dtype)))
+    if column.categories:
+        indices, words = array.cast(pa.int32()), pa.array(column.categories)
+        array = pa.DictionaryArray.from_arrays(indices, words)
+    return array
+
+
 def _arrow_schema(
-    schema: Schema, original_names: bool, settings: Mapping[str, object]
+    schema: Schema, original_names: bool, settings: Mapping[str, object], sequence: int
 ) -> pa.Schema:
     types = {
         "int64": pa.int64(),
@@ -216,9 +245,12 @@ def _arrow_schema(
         "dictionary": pa.dictionary(pa.int32(), pa.string()),
     }
     fields = [(name, types[IDENTITY[name][0]]) for name in identity_of(schema.view)]
+    if sequence:
+        fields.append((LENGTH_COLUMN, pa.int64()))
     for column in schema.columns:
         name = column.original if original_names and column.original else column.name
-        fields.append((name, types["dictionary" if column.categories else column.dtype]))
+        own = types["dictionary" if column.categories else column.dtype]
+        fields.append((name, list_type(column, sequence) if sequence else own))
     metadata = {
         "tapwatch.view": schema.view,
         "tapwatch.schema_version": str(schema.version),
