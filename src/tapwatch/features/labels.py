@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tapwatch.config import Config
 from tapwatch.features.protocol.conversations import empty_talks
 from tapwatch.features.protocol.kernel import label_packets
+from tapwatch.features.protocol.payload import SEGMENT
 from tapwatch.features.protocol.tables import knowledge
 from tapwatch.tables import FRAME, Tally, Traffic
 
@@ -33,6 +34,7 @@ class ProtocolLabels:
         self._counts = np.zeros(3, np.int64)
         self._know = knowledge()
         self._no_frames = np.zeros(0, FRAME)
+        self._scratch = np.zeros(1, SEGMENT)
 
     def of(self, traffic: Traffic) -> NDArray[np.uint16]:
         """Tell the label of each packet, in order; no packet may be missed.
@@ -58,6 +60,7 @@ class ProtocolLabels:
             self._talks,
             self._counts,
             self._know,
+            self._scratch,
             labels,
         )
         return labels

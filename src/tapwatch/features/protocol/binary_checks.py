@@ -9,6 +9,7 @@ from tapwatch.features.protocol.tables import label_index
 from tapwatch.features.protocol.text_checks import is_http, plain_label
 from tapwatch.features.protocol.words import be8, be16, be32, helper, le32
 
+_TCP = label_index("TCP")
 _NBSS = label_index("NBSS")
 _SMB = label_index("SMB")
 _SMB2 = label_index("SMB2")
@@ -70,13 +71,16 @@ _RDP_PORT: Final = 3389
 @helper
 def nbss_label(data: NDArray[np.uint8], lo: int, hi: int) -> int:
     """NetBIOS sessions (RFC 1002 section 4.3), and SMB without NetBIOS on port 445."""
-    # Bounds: header and magic number are eight bytes.
-    if hi - lo < 8 or be8(data, lo) != 0:
+    # Bounds: kind, then the header and the magic number behind it.
+    kind = be8(data, lo)
+    if 0x81 <= kind <= 0x85:
         return _NBSS
+    if hi - lo < 8 or kind != 0:
+        return _TCP
     magic = be32(data, lo + 4)
     if magic == _SMB1_MAGIC:
         return _SMB
-    return _SMB2 if magic in (_SMB2_MAGIC, _SMB3_MAGIC) else _NBSS
+    return _SMB2 if magic in (_SMB2_MAGIC, _SMB3_MAGIC) else _TCP
 
 
 @helper
@@ -170,7 +174,7 @@ def stun_label(data: NDArray[np.uint8], lo: int, hi: int, end: int, is_certain: 
     if end - lo < 20 or hi - lo < 8:
         return 0
     kind, n_bytes = be16(data, lo), be16(data, lo + 2)
-    if be32(data, lo + 4) == _STUN_COOKIE and kind < 0x4000:
+    if be32(data, lo + 4) == _STUN_COOKIE and kind < 0x0200:
         return _STUN
     is_classic = kind & 0xFE00 == 0 and kind & 0xFF in (1, 2, 3, 4) and n_bytes == end - lo - 20
     return _CLASSIC_STUN if is_classic else 0
@@ -282,7 +286,7 @@ def skinny_fits(data: NDArray[np.uint8], lo: int, hi: int) -> bool:
 
 
 @helper
-def socks_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any) -> int:
+def socks_label(data: NDArray[np.uint8], lo: int, hi: int, end: int, talk: Any) -> int:
     """SOCKS until it carries something that is known at sight."""
     if is_http(data, lo, hi):
         talk["state"] = 1
@@ -291,4 +295,42 @@ def socks_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any) -> int:
     is_own = hi - lo >= 1 and be8(data, lo) <= 5
     if talk["state"] == 1 and not is_own:
         return _HTTP
-    return plain_label(data, lo, hi, talk, _SOCKS)
+    return plain_label(data, lo, hi, end, talk, _SOCKS)
+
+
+@helper
+def is_dns_query(data: NDArray[np.uint8], lo: int, hi: int) -> bool:
+    """Whether a datagram on any port asks one question (RFC 1035 section 4.1) and nothing else."""
+    # Bounds: twelve bytes of header, then a name, label by label, type and class.
+    if hi - lo < 17 or be8(data, lo + 2) & 0xF8 or be32(data, lo + 4) != 0x0001_0000:
+        return False
+    if be16(data, lo + 8) != 0 or be16(data, lo + 10) > 2:
+        return False
+    here = lo + 12
+    for _ in range(128):
+        if hi - here < 5:
+            return False
+        n_bytes = be8(data, here)
+        here += 1
+        if n_bytes == 0:
+            return be16(data, here + 2) & 0x7FFF in (1, 3, 255)
+        if n_bytes > 63:
+            return False
+        here += n_bytes
+    return False
+
+
+@helper
+def is_wireguard(data: NDArray[np.uint8], lo: int, hi: int, end: int) -> bool:
+    """Whether it is one of WireGuard's four messages, whose lengths are fixed or padded to 16."""
+    # Bounds: kind and three reserved bytes.
+    if hi - lo < 4 or be32(data, lo) & 0x00FF_FFFF:
+        return False
+    kind, n_bytes = be8(data, lo), end - lo
+    if kind == 4:
+        return n_bytes >= 32 and n_bytes % 16 == 0
+    return (
+        (kind == 1 and n_bytes == 148)
+        or (kind == 2 and n_bytes == 92)
+        or (kind == 3 and n_bytes == 64)
+    )

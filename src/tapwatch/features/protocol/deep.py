@@ -8,133 +8,131 @@ from numpy.typing import NDArray
 from tapwatch.features.protocol import network as net
 from tapwatch.features.protocol.conversations import talk_key
 from tapwatch.features.protocol.links import FRAME_OF, LINK_ETHERNET, ON, TYPE_IPV4, TYPE_IPV6, walk
-from tapwatch.features.protocol.payload import tcp_label, udp_label
 from tapwatch.features.protocol.tables import Knowledge, label_index
+from tapwatch.features.protocol.tunnels import IS_GTP, open_datagram, open_gre
 from tapwatch.features.protocol.words import be8, be16, be32, helper
 
 _OTHER = 0
 _IPV4, _IPV6 = label_index("IPv4"), label_index("IPv6")
-_TCP, _UDP, _SCTP = label_index("TCP"), label_index("UDP"), label_index("SCTP")
-_GTP = label_index("GTP")
-_GTP_PORTS: Final = (2152, 3386)
+_TCP, _UDP = label_index("TCP"), label_index("UDP")
 _MAX_TUNNELS: Final = 6
+_UDP_BYTES: Final = 8
+_TCP_BYTES: Final = 20
 
 
 @helper
-def deep_label(
-    data: NDArray[np.uint8],
-    what: int,
-    lo: int,
-    hi: int,
-    now: int,
-    talks: NDArray[Any],
-    counts: NDArray[np.int64],
-    know: Knowledge,
+def find_segment(
+    data: NDArray[np.uint8], what: int, lo: int, hi: int, segment: Any, know: Knowledge
 ) -> int:
-    """Label of what begins at `lo`, read without the help of decode.
+    """Go from header to header, to the innermost packet.
 
     Parameters
     ----------
     data : uint8 (n_bytes,)
     what : int
-        EtherType, 802.3 length, or FRAME_OF and a link type.
+        EtherType, 802.3 length, or FRAME_OF and a link type of what begins at `lo`.
     lo, hi : int
         Byte range; nothing outside of it is read.
+    segment : SEGMENT record
+        Written where ON is returned.
+
+    Returns
+    -------
+    label : int
+        ON where a TCP segment or UDP datagram was found.
     """
-    is_gtp = False
+    segment["gtp"] = 0
     fallback = _OTHER
     for _ in range(_MAX_TUNNELS):
         label, what, lo = walk(data, what, lo, hi, know)
         if label != ON:
             # What a tunnel carries and we do not read is named after the tunnel.
             return fallback if label == _OTHER else label
-        label, proto, here, end, addresses, n_bytes = net.read_ip(data, lo, hi)
-        hi = min(hi, max(end, here))
         fallback = _IPV6 if what == TYPE_IPV6 else _IPV4
-        if label == ON and here <= hi:
-            label, what, lo = _next(
-                data, proto, here, hi, end, addresses, n_bytes, now, talks, counts, know
-            )
-            is_gtp = is_gtp or what == net.IS_GTP
-            if what == net.IS_GTP:
-                what = TYPE_IPV6 if be8(data, lo) >> 4 == 6 else TYPE_IPV4
-        elif label == ON:
-            label = fallback
+        label, proto, here, end, addresses, n_bytes = net.read_ip(data, lo, hi)
+        # Bounds: not beyond the packet by its own length, and never beyond what was captured.
+        hi = min(hi, max(end, here))
+        if label != ON or here > hi:
+            return fallback
+        if proto not in (net.PROTO_TCP, net.PROTO_UDP):
+            label, what, lo = carried(data, proto, here, hi, end, know)
+        elif proto == net.PROTO_TCP:
+            return _read_tcp(data, here, hi, end, addresses, n_bytes, segment)
+        else:
+            label = _read_udp(data, here, hi, end, addresses, n_bytes, segment)
+            if label != ON:
+                return label
+            src_port, dst_port = int(segment["src_port"]), int(segment["dst_port"])
+            label, what, lo = open_datagram(data, src_port, dst_port, here + _UDP_BYTES, hi)
+            if label == ON and what == 0:
+                return ON
         if label != ON:
-            label = fallback if label == _OTHER else label
-            return int(know.gtp[label]) if is_gtp else label
+            return fallback if label == _OTHER else label
+        if what == IS_GTP:
+            segment["gtp"] = 1
+            what = TYPE_IPV6 if be8(data, lo) >> 4 == 6 else TYPE_IPV4
     return _OTHER
 
 
 @helper
-def _next(
+def _read_udp(
     data: NDArray[np.uint8],
-    proto: int,
     here: int,
     hi: int,
     end: int,
     addresses: int,
     n_bytes: int,
-    now: int,
-    talks: NDArray[Any],
-    counts: NDArray[np.int64],
-    know: Knowledge,
-) -> tuple[int, int, int]:
-    """What an IP header announces: a label, or ON with what a tunnel carries and where."""
-    if proto not in (net.PROTO_TCP, net.PROTO_UDP):
-        return carried(data, proto, here, hi, end, know)
-    # Bounds: ports; a header of TCP or UDP before its fields are read.
-    if hi - here < 8:
-        return _TCP if proto == net.PROTO_TCP else _UDP, 0, here
-    src_port, dst_port = be16(data, here), be16(data, here + 2)
-    a = net.address_end(data, addresses, n_bytes, src_port)
-    b = net.address_end(data, addresses + n_bytes, n_bytes, dst_port)
-    key, side = talk_key(a, b, proto), int(a > b)
-    if proto == net.PROTO_UDP:
-        label, what, inner = open_datagram(data, src_port, dst_port, here + 8, hi)
-        if what != 0 or label != ON:
-            return label, what, inner
-        stop = max(end, here + 8)
-        return (
-            udp_label(data, here + 8, hi, stop, src_port, dst_port, key, now, talks, counts, know),
-            0,
-            here,
-        )
-    if hi - here < 20:
-        return _TCP, 0, here
-    lo = here + 4 * (be8(data, here + 12) >> 4)
-    label = tcp_label(
-        data,
-        lo,
-        hi,
-        max(end, lo),
-        src_port,
-        dst_port,
-        be8(data, here + 13),
-        be32(data, here + 4),
-        0,
-        side,
-        key,
-        now,
-        talks,
-        counts,
-        know,
-    )
-    return label, 0, here
+    segment: Any,
+) -> int:
+    # Bounds: the header is eight bytes.
+    if hi - here < _UDP_BYTES:
+        return _UDP
+    _write_ends(data, here, addresses, n_bytes, net.PROTO_UDP, segment)
+    segment["udp"] = 1
+    segment["flags"] = 0
+    segment["seq"] = 0
+    segment["lo"] = here + _UDP_BYTES
+    segment["hi"] = hi
+    segment["end"] = max(end, here + _UDP_BYTES)
+    return ON
 
 
 @helper
-def open_datagram(
-    data: NDArray[np.uint8], src_port: int, dst_port: int, lo: int, hi: int
-) -> tuple[int, int, int]:
-    """What a tunnel on UDP carries; ON and 0 where neither port is a tunnel's."""
-    for port in (min(src_port, dst_port), max(src_port, dst_port)):
-        label, what, inner = net.open_udp(data, port, lo, hi)
-        if what != 0 or label != ON:
-            if port in _GTP_PORTS and what != 0:
-                what = net.IS_GTP
-            return label, what, inner
-    return ON, 0, lo
+def _read_tcp(
+    data: NDArray[np.uint8],
+    here: int,
+    hi: int,
+    end: int,
+    addresses: int,
+    n_bytes: int,
+    segment: Any,
+) -> int:
+    # Bounds: the fixed header is twenty bytes.
+    if hi - here < _TCP_BYTES:
+        return _TCP
+    lo = here + max(4 * (be8(data, here + 12) >> 4), _TCP_BYTES)
+    _write_ends(data, here, addresses, n_bytes, net.PROTO_TCP, segment)
+    segment["udp"] = 0
+    segment["flags"] = be8(data, here + 13)
+    segment["seq"] = be32(data, here + 4)
+    segment["lo"] = lo
+    segment["hi"] = hi
+    segment["end"] = max(end, lo)
+    return ON
+
+
+@helper
+def _write_ends(
+    data: NDArray[np.uint8], here: int, addresses: int, n_bytes: int, proto: int, segment: Any
+) -> None:
+    src_port, dst_port = be16(data, here), be16(data, here + 2)
+    a = net.address_end(data, addresses, n_bytes, src_port)
+    b = net.address_end(data, addresses + n_bytes, n_bytes, dst_port)
+    segment["src_port"] = src_port
+    segment["dst_port"] = dst_port
+    segment["key"] = talk_key(a, b, proto)
+    segment["side"] = int(a > b)
+    segment["analysis"] = 0
 
 
 @helper
@@ -147,48 +145,15 @@ def carried(
     if proto == net.PROTO_IPV6:
         return ON, TYPE_IPV6, here
     if proto == net.PROTO_GRE:
-        return net.open_gre(data, here, hi)
+        return open_gre(data, here, hi)
     if proto == net.PROTO_IGMP:
         return net.igmp_label(data, here, hi, end), 0, here
     if proto == net.PROTO_PIM:
         return net.pim_label(data, here, hi), 0, here
     if proto == net.PROTO_SCTP:
-        return sctp_label(data, here, hi), 0, here
+        return net.sctp_label(data, here, hi), 0, here
     if proto == net.PROTO_ETHERIP:
         return ON, FRAME_OF + LINK_ETHERNET, here + 2
     if proto == net.PROTO_ETHERNET:
         return ON, FRAME_OF + LINK_ETHERNET, here
     return int(know.ip_protocols[proto]), 0, here
-
-
-@helper
-def sctp_label(data: NDArray[np.uint8], lo: int, hi: int) -> int:
-    """SCTP (RFC 9260): what its first data chunk names as its payload's protocol."""
-    # Bounds: common header of 12 bytes, header of a data chunk of 16.
-    if hi - lo < 28 or be8(data, lo + 12) != 0:
-        return _SCTP
-    protocol = be32(data, lo + 24)
-    return _payload_protocol(protocol, min(be16(data, lo), be16(data, lo + 2)))
-
-
-_M3UA, _DIAMETER, _S1AP = (
-    label_index("M3UA (RFC 4666)"),
-    label_index("DIAMETER"),
-    label_index("S1AP"),
-)
-_NGAP, _X2AP, _M2UA = label_index("NGAP"), label_index("X2AP"), label_index("M2UA")
-
-
-@helper
-def _payload_protocol(protocol: int, port: int) -> int:
-    if protocol == 3 or port == 2905:
-        return _M3UA
-    if protocol == 46 or port == 3868:
-        return _DIAMETER
-    if protocol == 18 or port == 36412:
-        return _S1AP
-    if protocol == 60 or port == 38412:
-        return _NGAP
-    if protocol == 27 or port == 36422:
-        return _X2AP
-    return _M2UA if protocol == 2 else _SCTP

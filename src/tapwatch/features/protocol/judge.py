@@ -21,7 +21,7 @@ _STUN_TCP, _STUN = int(Check.STUN_TCP), int(Check.STUN)
 _NBDGM, _DHCP, _ISAKMP_NAT = int(Check.NBDGM), int(Check.DHCP), int(Check.ISAKMP_NAT)
 _RIP, _HSRP, _BVLC, _RX = int(Check.RIP), int(Check.HSRP), int(Check.BVLC), int(Check.RX)
 _IEC104, _ENIP, _DROPBOX = int(Check.IEC104), int(Check.ENIP), int(Check.DROPBOX)
-_SKINNY = int(Check.SKINNY)
+_SKINNY, _DNS_ANY, _WIREGUARD = int(Check.SKINNY), int(Check.DNS_ANY), int(Check.WIREGUARD)
 
 #: Messages that are followed within one segment; what is behind them begins anew.
 _MAX_PDUS = 64
@@ -55,7 +55,7 @@ def judge(
     hi: int,
     end: int,
     rule: int,
-    is_certain: int,
+    certainty: int,
     is_server: int,
     server_port: int,
     talk: Any,
@@ -70,8 +70,9 @@ def judge(
         Where the payload begins, and where it ends in the capture and on the wire; lo < hi <= end.
     rule : int
         Number of the rule.
-    is_certain : int
-        1 where port or conversation speak for the rule, 0 where only the payload can.
+    certainty : int
+        2 where the conversation speaks for the rule, 1 where a port does, 0 where only the payload
+        can. What a conversation has been recognised as need not begin every payload.
     is_server : int
         1 where the sender has the server's port.
     server_port : int
@@ -80,36 +81,40 @@ def judge(
     know : Knowledge
     """
     row = know.rules[rule]
-    if end - lo < int(row["least"]) or not fits(data, lo, hi, row, know):
-        return 0
     label, check = int(row["label"]), int(row["check"])
+    if certainty < 2 and (end - lo < int(row["least"]) or not fits(data, lo, hi, row, know)):
+        return 0
     if check == _PATTERN:
         return label
     if check == _TLS:
-        return tls_label(data, lo, hi, talk, is_certain)
+        return tls_label(data, lo, hi, end, talk, certainty)
     if check == _HTTP:
-        return http_label(data, lo, hi, talk, is_certain)
+        return http_label(data, lo, hi, end, talk, certainty)
     if check == _QUIC:
-        return quic_label(data, lo, hi, talk, is_certain)
+        return quic_label(data, lo, hi, talk, certainty)
     if check == _DTLS:
         return dtls_label(data, lo, hi, talk)
     if check in (_STUN, _STUN_TCP):
         return _judge_stun(data, lo, hi, end, check)
     if check == _RPC_UDP:
-        return binary.rpc_label(data, lo, hi, talk, is_certain)
+        return binary.rpc_label(data, lo, hi, talk, certainty)
     if check == _RPC_TCP:
         # The record mark (RFC 5531 section 11), then the message.
-        return binary.rpc_label(data, lo + 4, hi, talk, is_certain)
+        return binary.rpc_label(data, lo + 4, hi, talk, certainty)
     if check == _SIP:
         return sip_label(data, lo, hi)
     if check == _PLAIN:
-        return plain_label(data, lo, hi, talk, label)
+        return plain_label(data, lo, hi, end, talk, label)
     if check == _SSH:
         return binary.ssh_label(data, lo, hi, talk, is_server)
     if check == _TPKT:
         return binary.tpkt_label(data, lo, hi, server_port)
     if check == _SOCKS:
-        return binary.socks_label(data, lo, hi, talk)
+        return binary.socks_label(data, lo, hi, end, talk)
+    if check == _DNS_ANY:
+        return label if certainty or binary.is_dns_query(data, lo, hi) else 0
+    if check == _WIREGUARD:
+        return label if binary.is_wireguard(data, lo, hi, end) else 0
     return _judge_rare(data, lo, hi, check, label)
 
 

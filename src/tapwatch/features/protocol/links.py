@@ -17,6 +17,7 @@ TYPE_IPV6: Final = 0x86DD
 FRAME_OF: Final = 1 << 16
 LINK_ETHERNET: Final = 1
 LINK_PPP: Final = 9
+LINK_LLC: Final = 100
 
 _OTHER = 0
 _ETHERNET = label_index("Ethernet")
@@ -43,7 +44,7 @@ _TYPE_ARP, _TYPE_RARP, _TYPE_EAPOL, _TYPE_SLOW = 0x0806, 0x8035, 0x888E, 0x8809
 _TYPE_PPPOE, _TYPE_MPLS, _TYPE_MPLS_UP = 0x8864, 0x8847, 0x8848
 _TYPE_PPP, _TYPE_BRIDGED, _TYPE_OSI = 0x880B, 0x6558, 0xFEFE
 _LINK_PPP_SERIAL, _LINK_HDLC, _LINK_FRAME_RELAY = 50, 104, 107
-_LINK_SLL, _LINK_SLL2, _LINK_LLC = 113, 276, 100
+_LINK_SLL, _LINK_SLL2 = 113, 276
 _LINK_RAW: Final = (12, 14, 101, 228, 229)
 _SAP_SNAP, _SAP_IP, _SAP_STP, _SAP_IPX, _SAP_NETBIOS = 0xAA, 0x06, 0x42, 0xE0, 0xF0
 
@@ -97,6 +98,8 @@ def _frame(
             return ipx_label(data, lo + 14, hi), 0, lo
         if _LENGTH_MAX < what < _ETHER_TYPE_MIN:
             return _ETHERNET, 0, lo
+        if what == _TYPE_OSI:
+            return _OTHER, 0, lo
         return ON, what, lo + _ETHERNET_BYTES
     if link_type in (LINK_PPP, _LINK_PPP_SERIAL):
         return _ppp(data, lo, hi, know)
@@ -104,7 +107,7 @@ def _frame(
         return _hdlc(data, lo, hi)
     if link_type == _LINK_FRAME_RELAY:
         return _frame_relay(data, lo, hi)
-    if link_type == _LINK_LLC:
+    if link_type == LINK_LLC:
         return ON, 0, lo
     # Bounds: the protocol of both of Linux' cooked headers lies within 16 bytes.
     if link_type == _LINK_SLL and hi - lo >= 16:
@@ -228,7 +231,8 @@ def _hdlc(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]:
     if what == _TYPE_OSI:
         # One byte of padding comes before the OSI header.
         return llc_osi_label(data, lo + 5, hi), 0, lo
-    return ON, what if what >= _ETHER_TYPE_MIN else 0, lo + 4
+    is_known = what in (TYPE_IPV4, TYPE_IPV6, 0x2000, _TYPE_MPLS)
+    return (ON, what, lo + 4) if is_known else (_CHDLC, 0, lo)
 
 
 @helper

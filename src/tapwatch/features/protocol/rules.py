@@ -35,6 +35,8 @@ class Check(IntEnum):
     BVLC = auto()
     RX = auto()
     SKINNY = auto()
+    DNS_ANY = auto()  # a query on any port
+    WIREGUARD = auto()
     IEC104 = auto()
     DROPBOX = auto()
     ENIP = auto()

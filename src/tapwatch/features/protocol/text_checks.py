@@ -9,6 +9,7 @@ from tapwatch.features.protocol.tables import label_index, rule_number
 from tapwatch.features.protocol.tls import is_client_hello, tls_label
 from tapwatch.features.protocol.words import be8, be16, be32, helper
 
+_TCP = label_index("TCP")
 _HTTP = label_index("HTTP")
 _HTTP_JSON = label_index("HTTP/JSON")
 _HTTP_XML = label_index("HTTP/XML")
@@ -27,9 +28,10 @@ _CR, _LF, _SPACE = 0x0D, 0x0A, 0x20
 _LOWER: Final = 0x20202020
 # Four characters as one number.
 _HTTP_WORD: Final = 0x48545450  # "HTTP"
+_CONNECT: Final = 0x434F4E4E  # "CONN"
 _UPGRADED: Final = 0x313031  # "101"
 _SIP_WORD: Final = 0x5349502F  # "SIP/"
-_CONNECTED: Final = 1  # TALK.state: a proxy was asked to pass on what comes
+_SEEN, _CONNECTED = 1, 2  # TALK.state: HTTP was spoken; a proxy was asked to pass on what comes
 _METHODS: Final = (
     *(0x47455420, 0x504F5354, 0x48454144, 0x50555420),  # GET, POST, HEAD, PUT
     *(0x44454C45, 0x4F505449, 0x434F4E4E, 0x54524143),  # DELETE, OPTIONS, CONNECT, TRACE
@@ -51,9 +53,14 @@ def is_http(data: NDArray[np.uint8], lo: int, hi: int) -> bool:
 
 
 @helper
-def http_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, is_certain: int) -> int:
-    """Label of a TCP segment that may be HTTP; 0 where it is not."""
-    if not is_http(data, lo, hi):
+def http_label(
+    data: NDArray[np.uint8], lo: int, hi: int, end: int, talk: Any, is_certain: int
+) -> int:
+    """Label of a TCP segment that may be HTTP; 0 where it is not.
+
+    On its ports, what comes before any request or response is nobody's.
+    """
+    if not is_http(data, lo, hi) or not _has_line(data, lo, hi):
         # Bounds: the preface of HTTP/2 (RFC 9113 section 3.4) is told by its first five bytes.
         if hi - lo >= 5 and be32(data, lo) == 0x50524920 and be8(data, lo + 4) == 0x2A:
             talk["rule"] = _R_HTTP2
@@ -62,20 +69,23 @@ def http_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, is_certain:
             return 0
         if talk["state"] == _CONNECTED and is_client_hello(data, lo, hi):
             talk["rule"] = _R_TLS
-            return tls_label(data, lo, hi, talk, 1)
-        return _HTTP
-    end = min(hi, lo + _MAX_HEADER_BYTES)
-    if not is_certain and not _has_version(data, lo, end):
+            return tls_label(data, lo, hi, end, talk, 1)
+        return _HTTP if talk["state"] else _TCP
+    stop = min(hi, lo + _MAX_HEADER_BYTES)
+    if not is_certain and not _has_version(data, lo, stop):
         return 0
-    word = be32(data, lo)
-    if word == 0x434F4E4E:
-        talk["state"] = _CONNECTED
-    # Bounds: the status stands in bytes 9 to 11.
-    elif word == _HTTP_WORD and hi - lo >= 12:
-        status = be16(data, lo + 9) << 8 | be8(data, lo + 11)
-        if status == _UPGRADED:
-            talk["rule"] = _R_WEBSOCKET
-    return _media_label(data, lo, end, hi)
+    talk["state"] = _CONNECTED if be32(data, lo) == _CONNECT else max(int(talk["state"]), _SEEN)
+    return _read_header(data, lo, stop, hi, talk)
+
+
+@helper
+def _has_line(data: NDArray[np.uint8], lo: int, hi: int) -> bool:
+    """Whether the first line is complete."""
+    # Bounds: one byte at a time, below hi.
+    for here in range(lo, hi):
+        if be8(data, here) == _LF:
+            return True
+    return False
 
 
 @helper
@@ -91,12 +101,15 @@ def _has_version(data: NDArray[np.uint8], lo: int, end: int) -> bool:
 
 
 @helper
-def _media_label(data: NDArray[np.uint8], lo: int, end: int, hi: int) -> int:
-    """What the header block says of the body, where some of the body is in this segment."""
+def _read_header(data: NDArray[np.uint8], lo: int, stop: int, hi: int, talk: Any) -> int:
+    """What the header block says of the body, where some of it is here, and of what comes next."""
     media = _HTTP
+    # Bounds: the status stands in bytes 9 to 11.
+    is_status = be32(data, lo) == _HTTP_WORD and hi - lo >= 12
+    is_upgraded = is_status and be16(data, lo + 9) << 8 | be8(data, lo + 11) == _UPGRADED
     here = lo
-    # Bounds: up to 14 bytes are read at `here`, which stays below end - 14.
-    while here < end - 14:
+    # Bounds: up to 14 bytes are read at `here`, which stays below stop - 14.
+    while here < stop - 14:
         if be8(data, here) != _LF:
             here += 1
             continue
@@ -106,7 +119,10 @@ def _media_label(data: NDArray[np.uint8], lo: int, end: int, hi: int) -> int:
             return media if hi - here > 2 else _HTTP
         # "content-type": at 8 stands "type".
         if word == 0x636F6E74 and be32(data, here + 8) | _LOWER == 0x74797065:
-            media = _media_type(data, here + 13, end)
+            media = _media_type(data, here + 13, stop)
+        # "upgrade: websocket".
+        if is_upgraded and word == 0x75706772 and be32(data, here + 9) | _LOWER == 0x77656273:
+            talk["rule"] = _R_WEBSOCKET
     return _HTTP
 
 
@@ -168,10 +184,10 @@ def sip_label(data: NDArray[np.uint8], lo: int, hi: int) -> int:
 
 
 @helper
-def plain_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, label: int) -> int:
+def plain_label(data: NDArray[np.uint8], lo: int, hi: int, end: int, talk: Any, label: int) -> int:
     """A protocol that may turn into TLS (STARTTLS and its kin), and does so here or does not."""
     if is_client_hello(data, lo, hi):
         talk["rule"] = _R_TLS
         talk["memory"] = 0
-        return tls_label(data, lo, hi, talk, 1)
+        return tls_label(data, lo, hi, end, talk, 1)
     return label

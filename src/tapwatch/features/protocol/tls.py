@@ -56,7 +56,9 @@ def is_client_hello(data: NDArray[np.uint8], lo: int, hi: int) -> bool:
 
 
 @helper
-def tls_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, is_certain: int) -> int:
+def tls_label(
+    data: NDArray[np.uint8], lo: int, hi: int, end: int, talk: Any, is_certain: int
+) -> int:
     """Label of a TCP segment that may be TLS; 0 where it is not.
 
     A Server Hello tells the version of the conversation; before it, each record speaks for itself.
@@ -76,14 +78,13 @@ def tls_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, is_certain: 
             own = _server_version(data, here + _RECORD_BYTES, record_end)
             talk["memory"] = own
             label = own
-        elif int(talk["memory"]) == 0:
+        elif int(talk["memory"]) == 0 and record_end <= end:
             if be8(data, here) != _HANDSHAKE:
                 talk["memory"] = own
             label = own
         here = record_end
-    if label == 0:
-        label = _version_label(be8(data, lo + 2))
-    return label
+    # A record that goes on in the next segment tells no version.
+    return label if label != 0 else _SSL
 
 
 @helper
@@ -95,8 +96,22 @@ def _not_a_record(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, is_certa
             return _SSLV2
     if not is_certain:
         return 0
+    # Bounds: four bytes of text mean that somebody speaks something else.
+    if hi - lo >= 4 and _is_text(be32(data, lo)):
+        return 0
     # The middle of a record.
     return int(talk["memory"]) if talk["memory"] != 0 else _SSL
+
+
+@helper
+def _is_text(word: int) -> bool:
+    """Whether four bytes are printable ASCII."""
+    for _ in range(4):
+        byte = word & 0xFF
+        if not 0x20 <= byte <= 0x7E:
+            return False
+        word >>= 8
+    return True
 
 
 @helper
@@ -126,8 +141,8 @@ def _server_version(data: NDArray[np.uint8], lo: int, hi: int) -> int:
         kind, n_bytes = be16(data, here), be16(data, here + 2)
         if kind == _SUPPORTED_VERSIONS and n_bytes == 2 and hi - here >= 6:
             chosen = be16(data, here + 4)
-            # Drafts of version 1.3 are 0x7fxx.
-            return _TLS13 if chosen == 0x0304 or chosen >> 8 == 0x7F else legacy
+            # Drafts of version 1.3 are 0x7fxx, Facebook's 0xfbxx.
+            return _TLS13 if chosen == 0x0304 or chosen >> 8 in (0x7F, 0xFB) else legacy
         here += 4 + n_bytes
     return legacy
 
