@@ -1,4 +1,6 @@
-"""The flow view: 76 statistics from the state of a flow, each undefined value by its rule."""
+"""The flow view: statistics from the state of a flow, each undefined value by its rule."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapwatch.features import VIEWS
+from tapwatch.features.flow_classes import PORT_CLASS, PORT_CLASSES, SERVICES
 from tapwatch.tables import FLOW, ROW
-from tests.features import naive
-from tests.features.naive import Packet
+from tests.features import naive_flow as naive
+from tests.features.naive_flow import Packet, Who
 
 pytestmark = pytest.mark.kernel
 
@@ -20,17 +23,17 @@ def batch_of(flows, dtype=np.float64):
     return VIEWS["flow"](dtype).finish(flows)
 
 
-def values(*packets: Packet) -> dict[str, float]:
+def values(*packets: Packet, who: Who | None = None) -> dict[str, float]:
     """Name -> value of the flow of these packets."""
     flows = np.zeros(1, FLOW)
-    flows[0] = naive.flow_state(packets)
+    flows[0] = naive.flow_state(packets, who)
     batch = batch_of(flows)
     return dict(zip(batch.schema.names, batch.values[0].tolist(), strict=True))
 
 
-def check_agreement(*packets: Packet) -> None:
+def check_agreement(*packets: Packet, who: Who | None = None) -> None:
     """The kernel's row equals the textbook's, but for rounding."""
-    found, wanted = values(*packets), naive.flow_values(packets)
+    found, wanted = values(*packets, who=who), naive.flow_values(packets, who)
 
     assert found == {name: pytest.approx(wanted[name], rel=1e-9, abs=1e-9) for name in found}
 
@@ -72,22 +75,87 @@ LISTS = st.lists(
         header=st.integers(8, 60),
         flags=st.integers(0, 255),
         window=st.integers(0, 65535),
+        is_again=st.booleans(),
     ),
     min_size=1,
     max_size=30,
 )
 
 
+WHO = st.builds(
+    Who,
+    proto=st.sampled_from([1, 2, 6, 17, 41, 47, 50, 58, 132, 136, 255]),
+    src_port=st.integers(0, 65_535),
+    dst_port=st.sampled_from([0, 1, 22, 53, 80, 443, 1023, 1024, 8080, 49_151, 49_152, 65_535]),
+    icmp=st.none() | st.tuples(st.integers(0, 255), st.integers(0, 255)),
+    began_ns=st.none() | st.integers(10**18 - 300 * S, 10**18),
+)
+
+
 @settings(deadline=None)
-@given(LISTS)
-def test_agrees_with_the_textbook(packets):
+@given(LISTS, WHO)
+def test_agrees_with_the_textbook(packets, who):
     """Any flow: gaps are drawn, so that borders at 1 s and 5 s are met often."""
     clock, flow = 10**18, []
     for p in packets:
         clock += p.ts_ns
-        flow.append(Packet(clock, p.way, p.payload, p.header, p.flags, p.window))
+        flow.append(replace(p, ts_ns=clock))
 
-    check_agreement(*flow)
+    check_agreement(*flow, who=who)
+
+
+def test_every_port_has_a_class():
+    """All 65,536 of them: a service, a range, or none."""
+    words = [PORT_CLASSES[k] for k in PORT_CLASS]
+
+    assert words == [naive.port_word(6, port) for port in range(65_536)]
+
+
+@pytest.mark.parametrize("proto", [0, 1, 2, 6, 17, 33, 47, 50, 58, 132, 136, 255])
+def test_ports_are_classes_where_a_protocol_has_them(proto):
+    """Source and destination, at the edges of ranges and services."""
+    ports = [0, 1, 21, 22, 53, 443, 1023, 1024, 8080, 27_017, 49_151, 49_152, 65_535]
+    flows = np.zeros(len(ports), FLOW)
+    flows["proto"] = proto
+    flows["src_port"] = ports
+    flows["dst_port"] = ports[::-1]
+    batch = batch_of(flows)
+    columns = {column.name: column for column in batch.schema.columns}
+    at = {name: k for k, name in enumerate(batch.schema.names)}
+
+    words = columns["src_port_class"].categories
+    expected = [naive.port_word(proto, port) for port in ports]
+    assert [words[int(k)] for k in batch.values[:, at["src_port_class"]]] == expected
+    assert [words[int(k)] for k in batch.values[:, at["dst_port_class"]]] == expected[::-1]
+
+
+def test_every_protocol_has_a_class():
+    """Eight have a word of their own; the others are one class."""
+    flows = np.zeros(256, FLOW)
+    flows["proto"] = np.arange(256)
+    batch = batch_of(flows)
+    [(k, column)] = [(k, c) for k, c in enumerate(batch.schema.columns) if c.name == "protocol"]
+
+    words = [column.categories[int(index)] for index in batch.values[:, k]]
+    named = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmpv6"}
+    assert words == [(named | {132: "sctp"}).get(proto, "other") for proto in range(256)]
+
+
+def test_a_service_has_its_ports_alone():
+    """No port is of two services, and the best known ones are where everybody has them."""
+    ports = [port for service in SERVICES.values() for port in service]
+
+    assert len(ports) == len(set(ports))
+    for port, word in ((22, "ssh"), (25, "smtp"), (53, "dns"), (80, "http"), (443, "https")):
+        assert port in SERVICES[word]
+
+
+def test_the_connection_began_before_the_flow():
+    """After a cut by the active timeout the time of the connection goes on."""
+    row = values(Packet(200 * S, 0), Packet(210 * S, 1), who=Who(began_ns=80 * S))
+
+    assert row["flow_duration"] == 10e6
+    assert row["total_connection_flow_time"] == 130e6
 
 
 def test_one_packet_has_no_spread_no_rate_and_no_gap():
@@ -196,5 +264,5 @@ def test_nothing_gives_nothing():
     empty = view.finish(flows[:0])
     view.finish(flows)
 
-    assert empty.values.shape == (0, 76)
+    assert empty.values.shape == (0, len(view.schema.columns))
     assert view.tallies()[0].values == {(): 1}

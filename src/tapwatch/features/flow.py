@@ -13,7 +13,7 @@ from tapwatch.tables import ROW, FeatureBatch, Schema, Tally, Traffic
 
 
 class FlowView:
-    """The 76 statistics of CSE-CIC-IDS2018 of every flow that ended; see `flow_columns`.
+    """The statistics of CICFlowMeter, of every flow that ended; see `flow_columns`.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class FlowView:
     --------
     >>> from tapwatch.tables import FLOW
     >>> FlowView().finish(np.zeros(0, FLOW)).values.shape
-    (0, 76)
+    (0, 89)
     """
 
     schema: Final[Schema] = FLOW_SCHEMA

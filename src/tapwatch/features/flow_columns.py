@@ -1,6 +1,8 @@
-"""What a row of the `flow` view is: the 76 statistics of CSE-CIC-IDS2018, as they ought to be.
+"""What a row of the `flow` view is: the statistics of CICFlowMeter, as they ought to be.
 
-Published builds of CICFlowMeter compute many of them otherwise; docs/conformance.md says which.
+First the 76 of CSE-CIC-IDS2018, then what the corrected CICFlowMeter of Engelen, Rimmer and Joosen
+adds, then protocol and ports as classes. Published builds compute many of them otherwise;
+docs/conformance.md says which.
 In the formulas, `f` is the FLOW row (`tapwatch.tables`), fwd is from the initiator, bwd to it,
 "payload" is what follows the transport header, and a gap is the time between two packets that
 follow one another, 0 where the later one carries the earlier time. Std is the sample standard
@@ -10,6 +12,15 @@ deviation (n - 1) and Var its square: both 0 for fewer than two values. What has
 import re
 from typing import Any, Final, Literal
 
+from tapwatch.features.flow_classes import (
+    FIRST_DYNAMIC,
+    FIRST_REGISTERED,
+    PORT_CLASSES,
+    PORTED,
+    PROTOCOL_CLASSES,
+    PROTOCOLS,
+    SERVICES,
+)
 from tapwatch.features.schema import make_schema, position_type
 from tapwatch.tables import Column
 
@@ -23,7 +34,7 @@ def snake(original: str) -> str:
     >>> snake("Flow Byts/s"), snake("TotLen Fwd Pkts"), snake("Fwd Byts/b Avg")
     ('flow_byts_s', 'totlen_fwd_pkts', 'fwd_byts_b_avg')
     """
-    return re.sub(r"[^a-z0-9]+", "_", original.lower())
+    return re.sub(r"[^a-z0-9]+", "_", original.lower()).strip("_")
 
 
 def _column(
@@ -217,8 +228,85 @@ _TAIL: Final = (
     *_times("Idle", "Mean Std Max Min", "the gaps over 5 s"),
 )
 
-FLOW_COLUMNS: Final = (*_VOLUME, *_GAPS, *_HEADERS, *_RATIOS, *_TAIL)
-FLOW_SCHEMA: Final = make_schema("flow", 1, FLOW_COLUMNS)
+_MORE: Final = (
+    _flag_count("Fwd RST Flags", "RST", "fwd"),
+    _flag_count("Bwd RST Flags", "RST", "bwd"),
+    _count("Bwd Act Data Pkts", "f.data_packets[1]", "bwd packets with payload"),
+    _count(
+        "Bwd Seg Size Min",
+        "f.header_min_bytes[1]; 0 without bwd packets",
+        "shortest bwd transport header",
+        "B",
+    ),
+    _count(
+        "ICMP Code",
+        "f.icmp_code where f.has_icmp, else -1",
+        "code of the first packet, -1 where that has no ICMP or ICMPv6 header",
+    ),
+    _count(
+        "ICMP Type",
+        "f.icmp_type where f.has_icmp, else -1",
+        "type of the first packet, -1 where that has no ICMP or ICMPv6 header",
+    ),
+    _count(
+        "Fwd TCP Retrans. Count",
+        "f.retransmissions[0]",
+        "fwd segments with payload, SYN or FIN that bring nothing beyond the highest sequence "
+        "number before them; keep-alives not counted",
+    ),
+    _count("Bwd TCP Retrans. Count", "f.retransmissions[1]", "the same of bwd segments"),
+    _count(
+        "Total TCP Retrans. Count",
+        "f.retransmissions[0] + f.retransmissions[1]",
+        "the same of both ways",
+    ),
+    _column(
+        "Total Connection Flow Time",
+        "us",
+        "f.last_ts_ns - f.connection_first_ts_ns",
+        "first packet of the connection to the last of the flow; cuts by the active timeout do "
+        "not part a connection",
+    ),
+)
+
+
+def _ports_in_words(field: str) -> str:
+    """The whole table: whoever has the formula can compute the class alone."""
+    services = (f"{word} of {' '.join(map(str, ports))}" for word, ports in SERVICES.items())
+    return (
+        f"class of {field} where f.proto is one of {' '.join(map(str, PORTED))}, else none: "
+        f"{', '.join(services)}; of others none of 0, system below {FIRST_REGISTERED}, registered "
+        f"below {FIRST_DYNAMIC}, dynamic"
+    )
+
+
+def _port_class(name: str, field: str, original: str, whose: str) -> Column:
+    meaning = f"port of the {whose}: a well-known service, else its range"
+    source = f"CICFlowMeter {original}, as a class"
+    return Column(
+        name, "1", "int64", _ports_in_words(field), source, meaning, categories=PORT_CLASSES
+    )
+
+
+_CLASSES: Final = (
+    Column(
+        "protocol",
+        "1",
+        "int64",
+        "class of f.proto: "
+        + ", ".join(f"{word} of {number}" for word, number in PROTOCOLS.items())
+        + "; else other",
+        "CICFlowMeter Protocol, as a class",
+        "transport protocol",
+        "Protocol",
+        categories=PROTOCOL_CLASSES,
+    ),
+    _port_class("src_port_class", "f.src_port", "Src Port", "initiator"),
+    _port_class("dst_port_class", "f.dst_port", "Dst Port", "responder"),
+)
+
+FLOW_COLUMNS: Final = (*_VOLUME, *_GAPS, *_HEADERS, *_RATIOS, *_TAIL, *_MORE, *_CLASSES)
+FLOW_SCHEMA: Final = make_schema("flow", 2, FLOW_COLUMNS)
 
 FlowAt: Any = position_type("FlowAt", __name__, FLOW_COLUMNS)
 #: Position of each column in the matrix, by name.

@@ -5,6 +5,7 @@ import math
 from numba import njit
 
 from tapwatch.features.arithmetic import elapsed_ns, finite, ratio
+from tapwatch.features.flow_classes import HAS_PORTS, PORT_CLASS, PROTOCOL_CLASS
 from tapwatch.features.flow_columns import FLOW_AT as AT
 
 _NS_PER_US = 1e3
@@ -34,6 +35,8 @@ def flow_rows(flows, values, rows):  # type: ignore[no-untyped-def]
         _write_headers(flow, out)
         _write_pieces(flow, out)
         _write_periods(flow, out)
+        _write_connection(flow, out)
+        _write_classes(flow, out)
         _write_identity(flow, rows[i])
 
 
@@ -128,6 +131,8 @@ def _write_flags(flow, out):  # type: ignore[no-untyped-def]
     counts = flow["flag_counts"]
     out[AT.fwd_psh_flags] = counts[_PSH, 0]
     out[AT.bwd_psh_flags] = counts[_PSH, 1]
+    out[AT.fwd_rst_flags] = counts[_RST, 0]
+    out[AT.bwd_rst_flags] = counts[_RST, 1]
     out[AT.fwd_urg_flags] = counts[_URG, 0]
     out[AT.bwd_urg_flags] = counts[_URG, 1]
     out[AT.fin_flag_cnt] = _both(counts[_FIN])
@@ -145,9 +150,11 @@ def _write_headers(flow, out):  # type: ignore[no-untyped-def]
     out[AT.fwd_header_len] = flow["header_bytes"][0]
     out[AT.bwd_header_len] = flow["header_bytes"][1]
     out[AT.fwd_seg_size_min] = flow["header_min_bytes"][0]
+    out[AT.bwd_seg_size_min] = flow["header_min_bytes"][1]
     out[AT.init_fwd_win_byts] = flow["init_window"][0]
     out[AT.init_bwd_win_byts] = flow["init_window"][1]
     out[AT.fwd_act_data_pkts] = flow["data_packets"][0]
+    out[AT.bwd_act_data_pkts] = flow["data_packets"][1]
 
 
 @njit
@@ -180,6 +187,30 @@ def _write_periods(flow, out):  # type: ignore[no-untyped-def]
     out[AT.idle_std] = math.sqrt(_variance(m2[1], float(n[1]))) / _NS_PER_US
     out[AT.idle_max] = high[1] / _NS_PER_US
     out[AT.idle_min] = low[1] / _NS_PER_US
+
+
+@njit
+def _write_connection(flow, out):  # type: ignore[no-untyped-def]
+    lasts_ns = elapsed_ns(flow["connection_first_ts_ns"], flow["last_ts_ns"])
+    out[AT.total_connection_flow_time] = lasts_ns / _NS_PER_US
+    again = flow["retransmissions"]
+    out[AT.fwd_tcp_retrans_count] = again[0]
+    out[AT.bwd_tcp_retrans_count] = again[1]
+    out[AT.total_tcp_retrans_count] = _both(again)
+    # Type 0 is an echo reply, so that 0 cannot stand for the absence of one.
+    has_icmp = flow["has_icmp"] != 0
+    out[AT.icmp_type] = float(flow["icmp_type"]) if has_icmp else -1.0
+    out[AT.icmp_code] = float(flow["icmp_code"]) if has_icmp else -1.0
+
+
+@njit
+def _write_classes(flow, out):  # type: ignore[no-untyped-def]
+    # Bounds: the tables have an entry for every value of a protocol (8 bits) and a port (16 bits).
+    proto = flow["proto"]
+    out[AT.protocol] = PROTOCOL_CLASS[proto]
+    has_ports = HAS_PORTS[proto] != 0
+    out[AT.src_port_class] = PORT_CLASS[flow["src_port"]] if has_ports else 0.0
+    out[AT.dst_port_class] = PORT_CLASS[flow["dst_port"]] if has_ports else 0.0
 
 
 @njit
