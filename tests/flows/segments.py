@@ -24,7 +24,7 @@ _IPV6 = 0x2001_0DB8 << 32
 _HEADER_BYTES, _OPTION_BYTES = 20, 4
 _TCP = 6
 
-#: How tshark was asked: no defragmentation, no desegmentation, so that each frame speaks for itself.
+#: No defragmentation and no desegmentation: each frame speaks for itself.
 TSHARK_OPTIONS = (
     *("-n", "-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE"),
     *("-o", "tcp.desegment_tcp_streams:FALSE"),

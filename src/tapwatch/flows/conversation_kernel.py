@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
@@ -23,11 +24,13 @@ from tapwatch.flows.index import (
     touch,
 )
 from tapwatch.flows.layout import Table
+from tapwatch.flows.prefetch import prefetch
 from tapwatch.flows.protocols import ACK, SYN, TCP
 from tapwatch.tables import TcpAnalysis
 
 _REUSED_PORTS: Final = int(TcpAnalysis.REUSED_PORTS)
 _SEQ_MASK: Final = 0xFFFF_FFFF
+_AHEAD: Final = 8  # segments whose rows are on their way from memory
 _NO_OPTION: Final = 255  # PACKET.tcp_window_scale without the option
 
 
@@ -55,8 +58,34 @@ def analyse(
     """
     task = tasks[0]
     table = borrow_table(owned)
-    worker, workers = task["worker"], task["workers"]
-    ordinal = task["ordinal"]
+    numbers = np.empty(len(packets), np.int32)
+    hashes = np.empty(len(packets), np.uint64)
+    count = _choose(packets, keys, table, task, numbers, hashes)
+    for k in range(min(2 * _AHEAD, count)):
+        _fetch_slot(table, hashes[k])
+    for k in range(min(_AHEAD, count)):
+        _fetch_row(table, hashes[k])
+    for k in range(count):
+        if k + 2 * _AHEAD < count:
+            _fetch_slot(table, hashes[k + 2 * _AHEAD])
+        if k + _AHEAD < count:
+            _fetch_row(table, hashes[k + _AHEAD])
+        i = numbers[k]
+        bucket, tag = bucket_of(hashes[k]), tag_of(hashes[k])
+        _file(packets[i], keys[i], links[i], table, bucket, tag, task["ordinal"] + i)
+
+
+@njit(forceinline=True)  # called once, with all arrays
+def _choose(
+    packets: NDArray[Any],
+    keys: NDArray[Any],
+    table: Table,
+    task: Any,
+    numbers: NDArray[np.int32],
+    hashes: NDArray[np.uint64],
+) -> int:
+    """List the TCP segments of the worker's buckets with the hashes of their conversations."""
+    count = 0
     for i in range(len(packets)):
         packet = packets[i]
         # A later fragment has no TCP header.
@@ -65,9 +94,32 @@ def analyse(
         if packet["transport_header_bytes"] == 0:
             continue
         conversation_hash = _hash(packet, keys[i], table)
-        bucket = bucket_of(conversation_hash)
-        if bucket % workers == worker:
-            _file(packet, keys[i], links[i], table, bucket, tag_of(conversation_hash), ordinal + i)
+        if bucket_of(conversation_hash) % task["workers"] == task["worker"]:
+            numbers[count] = i
+            hashes[count] = conversation_hash
+            count += 1
+    return count
+
+
+@njit(forceinline=True)
+def _fetch_slot(table: Table, conversation_hash: Any) -> None:
+    prefetch(table.slots, _wanted_slot(table, conversation_hash))
+
+
+@njit(forceinline=True)
+def _fetch_row(table: Table, conversation_hash: Any) -> None:
+    # Mostly a conversation is in the slot that it wants.
+    number = wide(table.slots[_wanted_slot(table, conversation_hash)]["row"]) - 1
+    if number >= 0:
+        prefetch(table.rows, number)
+        prefetch(table.nodes, number)
+
+
+@njit
+def _wanted_slot(table: Table, conversation_hash: Any) -> int:
+    n_slots = table.parameters[0]["slots_a_bucket"]
+    place = tag_of(conversation_hash) & (n_slots - 1)
+    return int(bucket_of(conversation_hash) * n_slots + place)
 
 
 @njit
