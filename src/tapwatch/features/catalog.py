@@ -5,6 +5,7 @@ from typing import Final
 from tapwatch.errors import ConfigError
 from tapwatch.features.afterimage_columns import AFTERIMAGE_115_SCHEMA, AFTERIMAGE_SCHEMA
 from tapwatch.features.flow_columns import FLOW_SCHEMA
+from tapwatch.features.host_columns import HOST_SCHEMA
 from tapwatch.features.kdd.columns import KDD_SCHEMA
 from tapwatch.features.packet_columns import PACKET_SCHEMA
 from tapwatch.tables import Schema
@@ -18,6 +19,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         KDD_SCHEMA,
         AFTERIMAGE_SCHEMA,
         AFTERIMAGE_115_SCHEMA,
+        HOST_SCHEMA,
     )
 }
 

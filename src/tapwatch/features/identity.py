@@ -5,6 +5,10 @@ from typing import Final
 #: Column -> (dtype in files, meaning). "dictionary" is a dictionary-encoded string.
 IDENTITY: Final[dict[str, tuple[str, str]]] = {
     "frame_number": ("int64", "1-based position of the frame in the source"),
+    "order_ns": (
+        "int64",
+        "end of the window, or when the host had to make room, ns since the Unix epoch",
+    ),
     "first_ts_ns": ("int64", "time of the first packet, ns since the Unix epoch"),
     "last_ts_ns": ("int64", "time of the last packet, ns since the Unix epoch"),
     "src": ("dictionary", "sender of the packet, initiator of the flow: IP or MAC address"),
@@ -18,16 +22,24 @@ IDENTITY: Final[dict[str, tuple[str, str]]] = {
     "end_reason": ("dictionary", "why the row of the flow was written"),
 }
 
-_OF_PACKETS: Final = {"end_reason"}
-_OF_FLOWS: Final = {"frame_number"}
+_OF_PACKETS: Final = {"end_reason", "order_ns"}
+_OF_FLOWS: Final = {"frame_number", "order_ns"}
 _LACKING: Final = {
     "packet": _OF_PACKETS,
     "flow": _OF_FLOWS,
     "kdd": _OF_FLOWS,
     "afterimage": _OF_PACKETS,
     "afterimage_115": _OF_PACKETS,
-    "host": {"frame_number", "dst", "src_port", "dst_port", "proto", "flow_id", "community_id"}
-    | _OF_PACKETS,
+    "host": {
+        "frame_number",
+        "dst",
+        "src_port",
+        "dst_port",
+        "proto",
+        "vlan",
+        "flow_id",
+        "community_id",
+    },
 }
 
 

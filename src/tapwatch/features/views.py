@@ -12,6 +12,7 @@ _CLASSES: Final = {
     "kdd": "kdd.view:KddView",
     "afterimage": "afterimage:AfterimageView",
     "afterimage_115": "afterimage:Afterimage115View",
+    "host": "host:HostView",
 }
 
 
