@@ -231,11 +231,11 @@ def test_the_command_refuses_lists_in_csv(output, tiny_capture, tmp_path):
 def test_the_command_writes_sequences(tiny_capture, tmp_path):
     """One row of one packet: nothing before it."""
     path = str(tmp_path / "rows.parquet")
-    command = ["features", str(tiny_capture), "--view", "packet", "--sequence", "3", "-o", path]
+    command = ["features", str(tiny_capture), "--view", "afterimage", "--sequence", "3", "-o", path]
 
     done = CliRunner().invoke(main, command)
 
     assert done.exit_code == 0, done.output
     table = pq.read_table(path)
     assert table["sequence_length"].to_pylist() == [1]
-    assert table["frame_len"].to_pylist() == [[0, 0, 42]]
+    assert table["HH_5_mean"].to_pylist() == [[0, 0, 42]]

@@ -11,8 +11,8 @@ from tapwatch.features.sequences_kernel import Memory, fill_sequences
 from tapwatch.features.sequences_layout import ENTITY, check_length
 from tapwatch.tables import FeatureBatch, Schema, Tally
 
-#: Blocks that `parts` makes at once.
-_PART_BYTES: Final = 1 << 25
+#: Blocks that `parts` makes at once; larger ones come as fresh pages each time, which cost more.
+_PART_BYTES: Final = 1 << 22
 
 
 class Sequences:
