@@ -33,10 +33,10 @@ _SEQUENCE_MASK: Final = 0xFFFF_FFFF
 _HALF: Final = 1 << 31
 _ACTIVE: Final = int(EndReason.ACTIVE)
 _N_COLUMNS: Final = len(CONTENT_COLUMNS)
-_NO_KEY: Final = np.uint64(0)
+_NO_KEY, _NO_KIND = np.uint64(0), np.int64(0)
 
 _TELNET, _RLOGIN, _HTTP = int(Protocol.TELNET), int(Protocol.RLOGIN), int(Protocol.HTTP)
-_PROMPT: Final = int(Side.PROMPT)
+_PROMPT, _RESPONDER = np.int64(Side.PROMPT), np.int64(Side.RESPONDER)
 _IDLE, _CLIENT = int(State.IDLE), int(State.CLIENT)
 
 _NUL, _ETX, _BELL, _BACKSPACE, _LF, _CR, _NAK, _ESC, _DELETE = 0, 3, 7, 8, 10, 13, 21, 27, 127
@@ -45,6 +45,9 @@ _UPPER_A, _UPPER_Z, _TO_LOWER = 65, 90, 32
 _IAC, _SB, _SE, _WILL, _DONT = 255, 250, 240, 251, 254
 #: ECMA-48: CSI and OSC behind ESC; a control sequence ends with a byte from @ to ~.
 _CSI, _OSC, _FINAL_FIRST, _FINAL_LAST = 91, 93, 64, 126
+
+#: What is done with a byte: step over it, keep it, end the line, or look at the prompt before it.
+_STEP, _APPEND, _END, _LOOK = range(4)
 
 #: Values of `escape`.
 _PLAIN, _COMMAND, _OPTION, _SUB, _SUB_COMMAND, _ESCAPED, _CONTROL, _TITLE = range(8)
@@ -91,7 +94,7 @@ def read_content(data, packets, links, which, ended, order, sessions, contents):
         Written in the order of `order`. A row that comes out at a packet time is taken before the
         packets of that time, so that it does not depend on where batches end who makes room.
     """
-    n_taken = 0
+    n_taken = np.int64(0)
     for i in which:
         packet = packets[i]
         while n_taken < len(order) and (ended[order[n_taken]]["order_ns"] <= packet["clock_ns"]):
@@ -110,12 +113,12 @@ def _take(sessions, flow, contents, k):  # type: ignore[no-untyped-def]
     if flow["proto"] != _TCP or flow["end_reason"] == _ACTIVE:
         return
     key = np.uint64(flow["connection_id"])
-    home = home_of(sessions.keys, key, _NO_KEY, 0)
-    s = find(sessions.keys, home, key, _NO_KEY, 0)
+    home = home_of(sessions.keys, key, _NO_KEY, _NO_KIND)
+    s = find(sessions.keys, home, key, _NO_KEY, _NO_KIND)
     if s < 0:
         return
     for column in range(_N_COLUMNS):
-        contents[k, column] = sessions.counts[s, column]
+        contents[k, column] = sessions.rows[s]["counts"][column]
     row, totals = sessions.rows[s], sessions.totals
     totals[READ + wide(row["protocol"])] += row["is_read"]
     totals[CUT] += row["is_cut"]
@@ -128,184 +131,171 @@ def _take(sessions, flow, contents, k):  # type: ignore[no-untyped-def]
 def _read_segment(data, packet, link, sessions):  # type: ignore[no-untyped-def]
     way = wide(link["direction"])
     s = _session(sessions, link, packet)
-    side = sessions.sides[2 * s + way]
-    if side["is_closed"]:
+    session = sessions.rows[s]
+    if session["is_closed"][way]:
         return
     seq = wide(packet["tcp_seq"]) + (wide(packet["tcp_flags"]) & _SYN) // _SYN
     wire_bytes = max(wide(packet["payload_bytes"]), wide(packet["payload_captured_bytes"]))
-    if side["has_seq"] == 0:
-        side["has_seq"] = 1
-        side["next_seq"] = seq & _SEQUENCE_MASK
-    ahead = (seq - wide(side["next_seq"])) & _SEQUENCE_MASK
+    if session["has_seq"][way] == 0:
+        session["has_seq"][way] = 1
+        session["next_seq"][way] = seq & _SEQUENCE_MASK
+    ahead = (seq - wide(session["next_seq"][way])) & _SEQUENCE_MASK
     if ahead >= _HALF:
         ahead -= 2 * _HALF
     if ahead + wire_bytes <= 0:
         return
     if ahead > 0:
-        _lose(sessions, s, way, ahead)
+        _lose(session, way, ahead)
     known = max(-ahead, 0)
-    side["next_seq"] = (seq + wire_bytes) & _SEQUENCE_MASK
+    session["next_seq"][way] = (seq + wire_bytes) & _SEQUENCE_MASK
     start = wide(packet["payload_start"])
     # Bounds: every read of `data` is below `end`, and `end` is within `data`.
     end = min(start + wide(packet["payload_captured_bytes"]), len(data))
     if known < end - start:
-        _feed(data, start + known, end, sessions, s, way)
+        _feed(data, start + known, end, session, way, sessions.limit[0])
     missing = wire_bytes - max(known, end - start)
     if missing > 0:
-        _lose(sessions, s, way, missing)
+        _lose(session, way, missing)
 
 
 @helper
 def _session(sessions, link, packet):  # type: ignore[no-untyped-def]
     index = sessions.keys
     key = np.uint64(link["connection_id"])
-    home = home_of(index, key, _NO_KEY, 0)
-    s = find(index, home, key, _NO_KEY, 0)
+    home = home_of(index, key, _NO_KEY, _NO_KIND)
+    s = find(index, home, key, _NO_KEY, _NO_KIND)
     if s >= 0:
         touch(index, s)
         return s
     if is_full(index):
         remove(index, wide(index.ends[OLDEST]) - 1)
         sessions.totals[EVICTED] += 1
-    s = add(index, home, key, _NO_KEY, 0)
+    s = add(index, home, key, _NO_KEY, _NO_KIND)
     port = packet["src_port"] if link["direction"] else packet["dst_port"]
-    _begin(sessions, s, wide(PROTOCOL_OF_PORT[port]) - 1)
+    _begin(sessions.rows[s], wide(PROTOCOL_OF_PORT[port]) - 1)
     return s
 
 
 @helper
-def _begin(sessions, s, protocol):  # type: ignore[no-untyped-def]
-    row = sessions.rows[s]
-    row["protocol"] = protocol
-    row["state"] = _IDLE
-    row["name"] = 0
-    row["is_prompt_due"] = 0
-    row["is_head"] = 0
-    row["is_authorized"] = 0
-    row["is_read"] = 0
-    row["is_cut"] = 0
-    row["is_gappy"] = 0
-    row["is_encrypted"] = 0
-    row["status"] = 0
+def _begin(session, protocol):  # type: ignore[no-untyped-def]
+    session["protocol"] = protocol
+    session["state"] = _IDLE
+    session["name"] = 0
+    session["is_prompt_due"] = 0
+    session["is_head"] = 0
+    session["is_authorized"] = 0
+    session["is_read"] = 0
+    session["is_cut"] = 0
+    session["is_gappy"] = 0
+    session["is_encrypted"] = 0
+    session["status"] = 0
     for column in range(_N_COLUMNS):
-        sessions.counts[s, column] = 0
-    for r in range(2 * s, 2 * s + 2):
-        side = sessions.sides[r]
-        side["skip"] = 0
-        side["n_read"] = 0
-        side["length"] = -1
-        side["next_seq"] = 0
-        side["n_line"] = 0
-        side["has_seq"] = 0
-        side["is_broken"] = 0
-        side["is_closed"] = 0
-        side["escape"] = _PLAIN
-        side["part"] = 0
-        side["is_chunked"] = 0
+        session["counts"][column] = 0
+    for way in range(2):
+        session["skip"][way] = 0
+        session["n_read"][way] = 0
+        session["length"][way] = -1
+        session["next_seq"][way] = 0
+        session["n_line"][way] = 0
+        session["has_seq"][way] = 0
+        session["is_broken"][way] = 0
+        session["is_closed"][way] = 0
+        session["escape"][way] = _PLAIN
+        session["part"][way] = 0
+        session["is_chunked"][way] = 0
 
 
 @helper
-def _lose(sessions, s, way, n_bytes):  # type: ignore[no-untyped-def]
+def _lose(session, way, n_bytes):  # type: ignore[no-untyped-def]
     # Bytes that the capture lacks.
-    side = sessions.sides[2 * s + way]
-    sessions.rows[s]["is_gappy"] = 1
-    stepped = min(wide(side["skip"]), n_bytes)
-    side["skip"] -= stepped
+    session["is_gappy"] = 1
+    stepped = min(wide(session["skip"][way]), n_bytes)
+    session["skip"][way] -= stepped
     if n_bytes > stepped:
-        side["is_broken"] = 1
-        side["n_line"] = 0
-        side["escape"] = _PLAIN
+        session["is_broken"][way] = 1
+        session["n_line"][way] = 0
+        session["escape"][way] = _PLAIN
 
 
 @helper
-def _feed(data, at, end, sessions, s, way):  # type: ignore[no-untyped-def]
-    side, session = sessions.sides[2 * s + way], sessions.rows[s]
-    is_terminal = session["protocol"] == _TELNET or session["protocol"] == _RLOGIN
-    while at < end and side["is_closed"] == 0:
-        if side["skip"] > 0:
-            stepped = min(wide(side["skip"]), end - at)
-            side["skip"] -= stepped
+def _feed(data, at, end, session, way, limit):  # type: ignore[no-untyped-def]
+    while at < end and session["is_closed"][way] == 0:
+        if session["skip"][way] > 0:
+            stepped = min(wide(session["skip"][way]), end - at)
+            session["skip"][way] -= stepped
             at += stepped
             continue
-        if side["n_read"] >= sessions.limit[0]:
-            side["is_closed"] = 1
+        if session["n_read"][way] >= limit:
+            session["is_closed"][way] = 1
             session["is_cut"] = 1
             break
         byte = wide(data[at])
+        action = _action(session, way, byte)
+        if action == _LOOK:  # at the prompt first, then at this byte
+            session["is_prompt_due"] = 0
+            apply_rules(session, _PROMPT, _RESPONDER)
+            continue
         at += 1
-        side["n_read"] += 1
-        if is_terminal:
-            _terminal(sessions, s, way, byte)
-        elif byte == _LF:
-            _end_line(sessions, s, way)
-        elif byte not in (_CR, _NUL):
-            _append(sessions.lines, side, 2 * s + way, byte)
+        session["n_read"][way] += 1
+        if action == _APPEND:
+            _append(session, way, byte)
+        elif action == _END:
+            if session["is_broken"][way] == 0 and _is_for_rules(session, way):
+                apply_rules(session, way, way)
+            session["is_broken"][way] = 0
+            session["n_line"][way] = 0
 
 
 @helper
-def _append(lines, side, r, byte):  # type: ignore[no-untyped-def]
-    n = wide(side["n_line"])
-    if side["is_broken"] == 0 and n < LINE_BYTES:
+def _append(session, way, byte):  # type: ignore[no-untyped-def]
+    n = wide(session["n_line"][way])
+    if session["is_broken"][way] == 0 and n < LINE_BYTES:
         if _UPPER_A <= byte <= _UPPER_Z:
             byte += _TO_LOWER
-        lines[r, n] = byte
-        side["n_line"] = n + 1
+        session["line"][way, n] = byte
+        session["n_line"][way] = n + 1
 
 
 @helper
-def _end_line(sessions, s, way):  # type: ignore[no-untyped-def]
-    r = 2 * s + way
-    side = sessions.sides[r]
-    if side["is_broken"] == 0:
-        if sessions.rows[s]["protocol"] == _HTTP:
-            read_http(sessions, s, way)
-        elif side["n_line"] > 0:
-            apply_rules(sessions, s, way, r)
-    side["is_broken"] = 0
-    side["n_line"] = 0
+def _is_for_rules(session, way):  # type: ignore[no-untyped-def]
+    # Whether the line that ends is one for the rules: of HTTP, only a request line is.
+    return session["protocol"] != _HTTP or read_http(session, way)
 
 
 @helper
-def _terminal(sessions, s, way, byte):  # type: ignore[no-untyped-def]
-    # One byte of Telnet or rlogin.
-    side, session = sessions.sides[2 * s + way], sessions.rows[s]
-    is_telnet = session["protocol"] == _TELNET
-    is_escape = (is_telnet and byte == _IAC) or (way == 1 and byte == _ESC)
-    if (is_escape or side["escape"] != _PLAIN) and not _escape(side, byte):
-        return
-    if way == 1:
+def _action(session, way, byte):  # type: ignore[no-untyped-def]
+    # What is to be done with a byte.
+    is_telnet, is_rlogin = session["protocol"] == _TELNET, session["protocol"] == _RLOGIN
+    if is_telnet or is_rlogin:
+        is_escape = (is_telnet and byte == _IAC) or (way == 1 and byte == _ESC)
+        if is_escape or session["escape"][way] != _PLAIN:
+            return _APPEND if _escape(session, way, byte) else _STEP
+        if way == 0:
+            return _typed(session, byte, is_rlogin)
         session["is_prompt_due"] = 1
-        if byte == _LF:
-            _end_line(sessions, s, way)
-        elif byte not in (_CR, _NUL):
-            _append(sessions.lines, side, 2 * s + way, byte)
-        return
+    return _END if byte == _LF else _STEP if byte in (_CR, _NUL) else _APPEND
+
+
+@helper
+def _typed(session, byte, is_rlogin):  # type: ignore[no-untyped-def]
     if session["is_prompt_due"]:
-        session["is_prompt_due"] = 0
-        apply_rules(sessions, s, _PROMPT, 2 * s + 1)
-    if byte == _NUL and side["n_read"] == 1 and not is_telnet:
+        return _LOOK
+    if byte == _NUL and session["n_read"][0] == 0 and is_rlogin:
         session["state"] = _CLIENT  # rlogin begins with an empty string
-    elif byte in (_LF, _CR, _NUL):
-        _end_line(sessions, s, way)
-    else:
-        _type(sessions.lines, side, 2 * s, byte)
-
-
-@helper
-def _type(lines, side, r, byte):  # type: ignore[no-untyped-def]
-    # What is typed can be taken back.
-    if byte in (_BACKSPACE, _DELETE):
-        side["n_line"] = max(wide(side["n_line"]) - 1, 0)
+    action = _END if byte in (_LF, _CR, _NUL) else _APPEND
+    if byte in (_BACKSPACE, _DELETE):  # what is typed can be taken back
+        session["n_line"][0] = max(wide(session["n_line"][0]) - 1, 0)
+        action = _STEP
     elif byte in (_NAK, _ETX):
-        side["n_line"] = 0
-    else:
-        _append(lines, side, r, byte)
+        session["n_line"][0] = 0
+        action = _STEP
+    return action
 
 
 @helper
-def _escape(side, byte):  # type: ignore[no-untyped-def]
+def _escape(session, way, byte):  # type: ignore[no-untyped-def]
     # Steps over Telnet commands and a terminal's control sequences; True where the byte is text.
-    escape = side["escape"]
+    escape = session["escape"][way]
     after = escape
     if escape == _PLAIN:
         after = _COMMAND if byte == _IAC else _ESCAPED
@@ -317,7 +307,7 @@ def _escape(side, byte):  # type: ignore[no-untyped-def]
         after = _PLAIN if byte == _BELL else _TITLE
     else:
         after = _telnet(escape, byte)
-    side["escape"] = after
+    session["escape"][way] = after
     return escape == _COMMAND and byte == _IAC
 
 

@@ -24,7 +24,8 @@ NODE: Final = np.dtype(
     ]
 )
 
-FREE, USED, OLDEST, LATEST = range(4)  # of `ends`: 1 + node, or how many were ever used
+#: Of `ends`: 1 + node of three lists, how many nodes were ever used, and the seed of the hash.
+FREE, USED, OLDEST, LATEST, SEED = range(5)
 
 
 def helper(function: Callable[..., Any]) -> Any:
@@ -48,22 +49,19 @@ class Index(NamedTuple):
 
     nodes: NDArray[Any]  # NODE (capacity,)
     slots: NDArray[np.int32]  # (a power of two, at least twice the capacity,) 1 + node; 0 is empty
-    ends: NDArray[np.int64]  # (4,)
-    seed: NDArray[np.uint64]  # (1,)
+    ends: NDArray[np.int64]  # (5,)
 
 
 def no_index(capacity: int, seed: int) -> Index:
     """Make an empty table."""
     slots = np.zeros(1 << (2 * capacity - 1).bit_length(), np.int32)
-    return Index(
-        np.zeros(capacity, NODE), slots, np.zeros(4, np.int64), np.full(1, seed, np.uint64)
-    )
+    return Index(np.zeros(capacity, NODE), slots, np.array([0, 0, 0, 0, seed]))
 
 
 @helper
 def home_of(index, hi, lo, kind):  # type: ignore[no-untyped-def]
     """Slot that a key asks for; `kind` is not negative."""
-    mixed = mix(mix(mix(hi ^ index.seed[0]) ^ lo) ^ np.uint64(kind))
+    mixed = mix(mix(mix(hi ^ np.uint64(index.ends[SEED])) ^ lo) ^ np.uint64(kind))
     return wide(mixed & np.uint64(len(index.slots) - 1))
 
 

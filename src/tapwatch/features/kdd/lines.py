@@ -30,7 +30,11 @@ from tapwatch.features.kdd.rules import (
     State,
 )
 
-# Kernels read enumerations as plain numbers: as members they would cost compile time.
+# Numba compiles a helper anew for every literal it is called with, but not for NumPy's numbers: so
+# numbers that are handed on are those.
+_FIRST_WORD, _SECOND_WORD, _BEGIN = np.int64(0), np.int64(1), np.int64(0)
+
+# Enumerations as plain numbers.
 _ANY, _EQUALS, _STARTS, _CONTAINS = map(
     int, (Match.ANY, Match.EQUALS, Match.STARTS, Match.CONTAINS)
 )
@@ -44,7 +48,7 @@ _TELNET, _RLOGIN = int(Protocol.TELNET), int(Protocol.RLOGIN)
 _FLAGS: Final = np.array([name in IS_FLAG for name in CONTENT_COLUMNS], np.uint8)
 
 (_FAILED, _LOGGED_IN, _ROOTS, _HOST_LOGIN, _GUEST_LOGIN) = (
-    CONTENT_COLUMNS.index(name)
+    np.int64(CONTENT_COLUMNS.index(name))
     for name in ("num_failed_logins", "logged_in", "num_root", "is_host_login", "is_guest_login")
 )
 
@@ -61,21 +65,19 @@ _LARGEST: Final = 1 << 40  # of a number in a line: no body is longer
 
 
 @helper
-def apply_rules(sessions, s, side, r):  # type: ignore[no-untyped-def]
+def apply_rules(session, side, way):  # type: ignore[no-untyped-def]
     """Hold a line against the rules of its side.
 
     Parameters
     ----------
-    sessions : Sessions
-    s : int
-        The session.
+    session : SESSION record
     side : int
         rules.Side
-    r : int
-        Row of `sides` and `lines` that the line is of.
+    way : int
+        Whose line it is: 0 the originator's, 1 the responder's.
     """
-    session = sessions.rows[s]
-    n = trimmed(sessions.lines, r, wide(sessions.sides[r]["n_line"]))
+    lines = session["line"]
+    n = trimmed(lines, way, wide(session["n_line"][way]))
     if n == 0:
         return
     session["is_read"] = 1
@@ -83,65 +85,64 @@ def apply_rules(sessions, s, side, r):  # type: ignore[no-untyped-def]
     group = wide(session["protocol"]) * _SIDES + side
     counted = 0
     for rule in range(FIRST[group], FIRST[group + 1]):
-        if TABLE[rule, WHEN] >> before & 1 and _matches(sessions.lines, r, n, rule):
+        if TABLE[rule, WHEN] >> before & 1 and _matches(lines, way, n, wide(rule)):
             column = wide(TABLE[rule, COLUMN])
             if column >= 0 and counted >> column & 1 == 0:
                 counted |= 1 << column
-                count(sessions, s, column)
+                count(session, column)
             if TABLE[rule, STATE] >= 0:
                 session["state"] = TABLE[rule, STATE]
             if TABLE[rule, EFFECT] != 0:
-                _carry_out(sessions, s, r, n, wide(TABLE[rule, EFFECT]))
+                _carry_out(session, way, n, wide(TABLE[rule, EFFECT]))
 
 
 @helper
-def count(sessions, s, column):  # type: ignore[no-untyped-def]
+def count(session, column):  # type: ignore[no-untyped-def]
     """Count into a column; flags stay 1."""
     if _FLAGS[column]:
-        sessions.counts[s, column] = 1
+        session["counts"][column] = 1
     else:
-        sessions.counts[s, column] += 1
+        session["counts"][column] += 1
 
 
 @helper
-def _carry_out(sessions, s, r, n, effect):  # type: ignore[no-untyped-def]
-    session = sessions.rows[s]
+def _carry_out(session, way, n, effect):  # type: ignore[no-untyped-def]
+    lines = session["line"]
     if _NAME_0 <= effect <= _NAME_2:
-        session["name"] = _name_bits(sessions.lines, r, n, effect - _NAME_0)
+        session["name"] = _name_bits(lines, way, n, effect - _NAME_0)
     elif effect == _SUCCESS:
-        succeed(sessions, s)
+        succeed(session)
     elif effect == _FAILURE:
-        fail(sessions, s)
+        fail(session)
     elif effect == _ENCRYPTED:
         session["is_encrypted"] = 1
-        sessions.sides[2 * s]["is_closed"] = 1
-        sessions.sides[2 * s + 1]["is_closed"] = 1
+        session["is_closed"][0] = 1
+        session["is_closed"][1] = 1
     elif effect == _SKIP:
-        at, end = _word(sessions.lines, r, n, 1)
-        sessions.sides[r]["skip"] = max(number(sessions.lines, r, at, end), 0)
+        at, end = _word(lines, way, n, _SECOND_WORD)
+        session["skip"][way] = max(number(lines, way, at, end), 0)
 
 
 @helper
-def succeed(sessions, s):  # type: ignore[no-untyped-def]
+def succeed(session):  # type: ignore[no-untyped-def]
     """Count a login that succeeded."""
-    name = wide(sessions.rows[s]["name"])
-    count(sessions, s, _LOGGED_IN)
+    name = wide(session["name"])
+    count(session, _LOGGED_IN)
     if name & _HOT_BIT:
-        count(sessions, s, _HOST_LOGIN)
+        count(session, _HOST_LOGIN)
     if name & _GUEST_BIT:
-        count(sessions, s, _GUEST_LOGIN)
+        count(session, _GUEST_LOGIN)
     if name & _ROOT_BIT:
-        count(sessions, s, _ROOTS)
-    sessions.rows[s]["name"] = 0
+        count(session, _ROOTS)
+    session["name"] = 0
 
 
 @helper
-def fail(sessions, s):  # type: ignore[no-untyped-def]
+def fail(session):  # type: ignore[no-untyped-def]
     """Count a login that failed; a shell stays a shell."""
-    session = sessions.rows[s]
-    count(sessions, s, _FAILED)
-    is_shell = session["protocol"] == _TELNET or session["protocol"] == _RLOGIN
-    session["state"] = _SHELL if is_shell and sessions.counts[s, _LOGGED_IN] else _IDLE
+    count(session, _FAILED)
+    is_shell = session["protocol"] in (_TELNET, _RLOGIN) and session["counts"][_LOGGED_IN] != 0
+    session["state"] = _SHELL if is_shell else _IDLE
     session["name"] = 0
 
 
@@ -161,20 +162,20 @@ def trimmed(lines, r, n):  # type: ignore[no-untyped-def]
 def _matches(lines, r, n, rule):  # type: ignore[no-untyped-def]
     kind, length = TABLE[rule, MATCH], wide(TABLE[rule, LENGTH])
     literal = wide(TABLE[rule, LITERAL])
-    at, end = 0, n  # the literal has to fill the line from `at` to `end`, or stand in between
+    at, end = _BEGIN, n  # the literal has to fill the line from `at` to `end`, or stand in between
     if kind == _ENDS:
         at = n - length
     elif kind == _STARTS:
         end = length
     elif kind == _WORD:
-        at, end = _word(lines, r, n, 0)
+        at, end = _word(lines, r, n, _FIRST_WORD)
     elif kind == _SECOND:
-        at, end = _word(lines, r, n, 0)
+        at, end = _word(lines, r, n, _FIRST_WORD)
         is_tag = end - at != 1 or lines[r, at] not in (_STAR, _PLUS)
-        at, end = _word(lines, r, n, 1)
+        at, end = _word(lines, r, n, _SECOND_WORD)
         at = at if is_tag else end
     if kind in (_ANY, _CONTAINS):
-        return _holds(lines, r, 0, n, LITERALS, literal, length)
+        return _holds(lines, r, _BEGIN, n, LITERALS, literal, length)
     return (
         at >= 0
         and end <= n
@@ -206,7 +207,7 @@ def _holds(lines, r, at, end, literals, literal, length):  # type: ignore[no-unt
 @helper
 def _word(lines, r, n, wanted):  # type: ignore[no-untyped-def]
     # Where the word with this number begins and ends; both n where there are not so many.
-    k = 0
+    k = _BEGIN
     while True:
         while k < n and (lines[r, k] == _BLANK or lines[r, k] == _TAB):
             k += 1
@@ -231,7 +232,7 @@ def _name_bits(lines, r, n, wanted):  # type: ignore[no-untyped-def]
         length = wide(_NAME_ENDS[k + 1] - _NAME_ENDS[k])
         if end - at == length and is_at(lines, r, at, _NAMES, wide(_NAME_ENDS[k]), length):
             bits |= _HOT_BIT if k < _N_HOT else _GUEST_BIT
-    if _holds(lines, r, at, end, _ROOT, 0, len(_ROOT)):
+    if _holds(lines, r, at, end, _ROOT, _BEGIN, wide(len(_ROOT))):
         bits |= _ROOT_BIT
     return bits
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import numpy as np
 from numba import njit
 
 from tapwatch.features.arithmetic import elapsed_ns
@@ -30,6 +31,7 @@ _ACTIVE: Final = int(EndReason.ACTIVE)
 _NS_PER_S: Final = 1e9
 _MOST_RECENT, _MOST_PAST = 511, 255
 _MOST_FRAGMENTS: Final = 3
+_LARGEST_TYPE: Final = 255
 _N_CONTENT: Final = len(CONTENT_COLUMNS)
 
 
@@ -54,8 +56,9 @@ def connection_rows(ended, order, times_ns, contents, windows, raw, rows, is_end
     is_end : bool
         The source has ended; see windows.see.
     """
-    answer, is_share = windows.answer, windows.state[w.IS_SHARE] != 0
-    n = 0
+    state = windows.state[0]
+    answer, is_share = state["answer"], state["is_share"] != 0
+    n = np.int64(0)
     for k in range(len(order)):
         flow = ended[order[k]]
         protocol = _protocol_class(flow)
@@ -98,9 +101,9 @@ def _service(flow, protocol):  # type: ignore[no-untyped-def]
     if protocol == _ICMP_CLASS:
         # The flow's ports are the originator's type, and its counter-type or code. Where the types
         # are a pair, the code decides nothing.
-        if flow["has_icmp"] == 0:
+        if flow["has_icmp"] == 0 or flow["src_port"] > _LARGEST_TYPE:
             return OTHER
-        icmp_type, code = wide(flow["src_port"]) & 0xFF, wide(flow["icmp_code"])
+        icmp_type, code = wide(flow["src_port"]), wide(flow["icmp_code"])
         table = ICMP_SERVICE if flow["proto"] == _ICMP else ICMPV6_SERVICE
         return wide(table[icmp_type, code])
     service = wide(TCP_SERVICE[flow["dst_port"]])

@@ -11,8 +11,10 @@ from tapwatch.features.kdd.rules import CONTENT_COLUMNS
 #: Bytes of a line that are held against the rules.
 LINE_BYTES: Final = 256
 
+#: A session; pairs are [originator, responder].
 SESSION: Final = np.dtype(
     [
+        ("counts", "<i4", len(CONTENT_COLUMNS)),  # the content columns
         ("protocol", "u1"),  # rules.Protocol
         ("state", "u1"),  # rules.State
         ("name", "u1"),  # bits of the last user name: 1 hot, 2 guest, 4 has root in it
@@ -23,25 +25,19 @@ SESSION: Final = np.dtype(
         ("is_cut", "u1"),  # more came than is read of a side
         ("is_gappy", "u1"),  # the capture lacks bytes of it
         ("is_encrypted", "u1"),  # it went over to encryption
-        ("status", "<i2"),  # of the answer under way
-    ],
-    align=True,
-)
-
-#: One side of a session; of session s they are rows 2 s (originator) and 2 s + 1.
-SIDE: Final = np.dtype(
-    [
-        ("skip", "<i8"),  # bytes of a body that are stepped over
-        ("n_read", "<i8"),
-        ("length", "<i8"),  # Content-Length, -1 without one
-        ("next_seq", "<u4"),  # the one after the last byte
-        ("n_line", "<i4"),  # bytes of the line under way
-        ("has_seq", "u1"),
-        ("is_broken", "u1"),  # a gap: what comes up to the end of the line is no line
-        ("is_closed", "u1"),  # nothing more is read
-        ("escape", "u1"),  # inside a Telnet command or a terminal's control sequence
-        ("part", "u1"),  # of an HTTP message
-        ("is_chunked", "u1"),
+        ("status", "<i2"),  # of the HTTP answer under way
+        ("skip", "<i8", 2),  # bytes of a body that are stepped over
+        ("n_read", "<i8", 2),
+        ("length", "<i8", 2),  # Content-Length, -1 without one
+        ("next_seq", "<u4", 2),  # the one after the last byte
+        ("n_line", "<i4", 2),  # bytes of the line under way
+        ("has_seq", "u1", 2),
+        ("is_broken", "u1", 2),  # a gap: what comes up to the end of the line is no line
+        ("is_closed", "u1", 2),  # nothing more is read
+        ("escape", "u1", 2),  # inside a Telnet command or a terminal's control sequence
+        ("part", "u1", 2),  # of an HTTP message
+        ("is_chunked", "u1", 2),
+        ("line", "u1", (2, LINE_BYTES)),  # in lower case
     ],
     align=True,
 )
@@ -57,9 +53,6 @@ class Sessions(NamedTuple):
 
     keys: Index
     rows: NDArray[Any]  # SESSION (n,)
-    sides: NDArray[Any]  # SIDE (2 * n,)
-    lines: NDArray[np.uint8]  # (2 * n, LINE_BYTES) in lower case
-    counts: NDArray[np.int32]  # (n, 13) the content columns
     totals: NDArray[np.int64]  # (N_TOTALS,)
     limit: NDArray[np.int64]  # (1,) bytes read of each side
 
@@ -69,9 +62,6 @@ def no_sessions(connections: int, limit_bytes: int, seed: int) -> Sessions:
     return Sessions(
         keys=no_index(connections, seed),
         rows=np.zeros(connections, SESSION),
-        sides=np.zeros(2 * connections, SIDE),
-        lines=np.zeros((2 * connections, LINE_BYTES), np.uint8),
-        counts=np.zeros((connections, len(CONTENT_COLUMNS)), np.int32),
         totals=np.zeros(N_TOTALS, np.int64),
         limit=np.full(1, limit_bytes, np.int64),
     )

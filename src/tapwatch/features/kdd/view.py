@@ -86,7 +86,7 @@ class KddView:
 
     def tallies(self) -> list[Tally]:
         """Rows made, and what was forgotten or not read before its time."""
-        totals, state = self._sessions.totals, self._windows.state
+        totals, state = self._sessions.totals, self._windows.state[0]
         unread: dict[tuple[str, ...], float] = {
             ("bytes",): int(totals[text.CUT]),
             ("encrypted",): int(totals[text.ENCRYPTED]),
@@ -106,12 +106,12 @@ class KddView:
             (
                 "kdd_window_early_total",
                 "Connections that left the two-second window early: it was full.",
-                int(state[past.EARLY]),
+                int(state["early"]),
             ),
             (
                 "kdd_hosts_evicted_total",
                 "Hosts whose history was forgotten for another's.",
-                int(state[past.EVICTED]),
+                int(state["evicted"]),
             ),
         )
         return [
@@ -144,7 +144,7 @@ class KddView:
         if not len(ended):
             return no_rows(self.schema, self._dtype)
         raw = np.empty((len(ended), len(self.schema.columns)), np.int64)
-        rows = np.empty(len(ended), ROW)
+        rows = np.zeros(len(ended), ROW)
         n_rows = connection_rows(ended, order, times_ns, contents, self._windows, raw, rows, is_end)
         values = raw[:n_rows].astype(self._dtype)
         values[:, RATES] = raw[:n_rows, RATES] / 100.0

@@ -28,10 +28,14 @@ from tapwatch.features.kdd.services import REJECTED, SERVICES, SYN_ERROR
 
 WINDOW_NS: Final = 2_000_000_000
 _ERRORS: Final = 3  # values of `error`
-_HOST: Final = len(SERVICES)  # kind of a key that is a host; others are a host and a service
+MOST_PAST: Final = 256  # connections that a history can hold
+_HOST: Final = np.int64(
+    len(SERVICES)
+)  # kind of a key that is a host; others are a host and a service
 
 #: What is counted, of connections that have something in common.
 N, SYN_ERRORS, REJECTIONS, DISTINCT = range(4)
+_ONE_MORE, _ONE_LESS = np.int64(1), np.int64(-1)
 
 #: A connection as the windows see it.
 SEEN: Final = np.dtype(
@@ -71,8 +75,36 @@ _RECENT: Final = np.dtype(
     align=True,
 )
 
-BEGIN, HELD, LATEST_NS, HAS_TIME, EARLY, EVICTED, IS_SHARE = range(7)  # of `state`
-_POSITION, _LENGTH = range(2)  # of `rings`
+#: The history of a host: rings of which the first `host_window` places are used.
+_PAST: Final = np.dtype(
+    [
+        ("source", "<u8", MOST_PAST),  # hash of source and service
+        ("port", "<u2", MOST_PAST),
+        ("kind", "u1", MOST_PAST),  # service * 3 + error
+        ("position", "<i4"),  # that is written next
+        ("held", "<i4"),
+        ("all", "<i4", 4),  # N, SYN_ERRORS, REJECTIONS, DISTINCT services
+        ("services", "<u2", (len(SERVICES), 4)),  # the last: DISTINCT sources
+    ],
+    align=True,
+)
+
+#: What there is one of.
+_STATE: Final = np.dtype(
+    [
+        ("begin", "<i8"),  # first place of the ring of recent connections
+        ("held", "<i8"),  # and how many it holds
+        ("latest_ns", "<i8"),
+        ("has_time", "<i8"),
+        ("early", "<i8"),  # connections that left a full ring early
+        ("evicted", "<i8"),  # hosts forgotten for others
+        ("is_share", "<i8"),  # rates of different ones are shares
+        ("host_window", "<i8"),
+        ("services", "<i8", (len(SERVICES), 4)),  # of what is recent; the last: DISTINCT hosts
+        ("answer", "<i8", N_ANSWERS),
+    ],
+    align=True,
+)
 
 
 class Windows(NamedTuple):
@@ -80,40 +112,26 @@ class Windows(NamedTuple):
 
     recent: NDArray[Any]  # _RECENT (window_connections,) a ring
     keys: Index  # hosts, and pairs of host and service, of what is in it
-    shared: NDArray[np.int32]  # (nodes of keys, 4) N, SYN_ERRORS, REJECTIONS, DISTINCT
-    services: NDArray[np.int64]  # (services, 4)
+    shared: NDArray[np.int32]  # (nodes of keys, 4) N, SYN_ERRORS, REJECTIONS, DISTINCT services
     hosts: Index
-    ports: NDArray[np.uint16]  # (hosts, host_window) rings
-    sources: NDArray[np.uint64]  # (hosts, host_window) hash of source and service
-    kinds: NDArray[np.uint8]  # (hosts, host_window) service * 3 + error
-    rings: NDArray[np.int32]  # (hosts, 2) next position, connections held
-    past: NDArray[np.int32]  # (hosts, 4)
-    past_both: NDArray[np.uint16]  # (hosts, services, 4)
-    state: NDArray[np.int64]  # (7,) the last: rates of different ones are shares
-    seen: NDArray[Any]  # SEEN (1,) scratch
-    answer: NDArray[np.int64]  # (N_ANSWERS,) scratch
+    past: NDArray[Any]  # _PAST (nodes of hosts,)
+    state: NDArray[Any]  # _STATE (1,)
+    seen: NDArray[Any]  # SEEN (1,) the connection that is looked at
 
 
 def no_windows(config: KddConfig, seed: int) -> Windows:
     """Make empty windows; memory that is not touched costs nothing."""
-    connections, hosts, host_window = config.window_connections, config.hosts, config.host_window
-    state = np.zeros(7, np.int64)
-    state[IS_SHARE] = config.diff_rates == "share"
+    state = np.zeros(1, _STATE)
+    state["is_share"] = config.diff_rates == "share"
+    state["host_window"] = config.host_window
     return Windows(
-        recent=np.zeros(connections, _RECENT),
-        keys=no_index(2 * connections, seed),
-        shared=np.zeros((2 * connections, 4), np.int32),
-        services=np.zeros((len(SERVICES), 4), np.int64),
-        hosts=no_index(hosts, seed),
-        ports=np.zeros((hosts, host_window), np.uint16),
-        sources=np.zeros((hosts, host_window), np.uint64),
-        kinds=np.zeros((hosts, host_window), np.uint8),
-        rings=np.zeros((hosts, 2), np.int32),
-        past=np.zeros((hosts, 4), np.int32),
-        past_both=np.zeros((hosts, len(SERVICES), 4), np.uint16),
+        recent=np.zeros(config.window_connections, _RECENT),
+        keys=no_index(2 * config.window_connections, seed),
+        shared=np.zeros((2 * config.window_connections, 4), np.int32),
+        hosts=no_index(config.hosts, seed),
+        past=np.zeros(config.hosts, _PAST),
         state=state,
         seen=np.zeros(1, SEEN),
-        answer=np.zeros(N_ANSWERS, np.int64),
     )
 
 
@@ -124,52 +142,50 @@ def see(windows, is_end):  # type: ignore[no-untyped-def]
     Parameters
     ----------
     windows : Windows
-        `seen` is the connection, `answer` what is said of it.
+        `seen` is the connection, `state["answer"]` what is said of it.
     is_end : bool
         The source has ended: rows come in more than one sequence, each in the order of time, and
         the two seconds begin anew with each. Before, a time that goes back counts as the latest.
     """
-    state, seen, answer = windows.state, windows.seen[0], windows.answer
-    time_ns = wide(seen["time_ns"])
-    if state[HAS_TIME] and time_ns < state[LATEST_NS]:
+    state, seen = windows.state[0], windows.seen[0]
+    recent, keys, shared = windows.recent, windows.keys, windows.shared
+    time_ns = seen["time_ns"]
+    if state["has_time"] and time_ns < state["latest_ns"]:
         if is_end:
-            while state[HELD] > 0:
-                _forget_first(windows)
+            while state["held"] > 0:
+                _forget_first(recent, keys, shared, state)
         else:
-            time_ns = wide(state[LATEST_NS])
-    state[LATEST_NS] = time_ns
-    state[HAS_TIME] = 1
-    _see_recent(windows, seen, time_ns, answer)
-    _see_past(windows, seen, answer)
-
-
-@helper
-def _see_recent(windows, seen, time_ns, answer):  # type: ignore[no-untyped-def]
-    state, recent = windows.state, windows.recent
-    while state[HELD] > 0 and recent[state[BEGIN]]["time_ns"] <= time_ns - WINDOW_NS:
-        _forget_first(windows)
-    if state[HELD] == len(recent):
-        _forget_first(windows)
-        state[EARLY] += 1
-
-    service, error = wide(seen["service"]), wide(seen["error"])
-    host = _meet(windows.keys, seen, _HOST)
-    both = _meet(windows.keys, seen, service)
-    shared, services = windows.shared, windows.services
-    if shared[both, N] == 0:
-        shared[host, DISTINCT] += 1
-        services[service, DISTINCT] += 1
-    _count(shared, host, error, 1)
-    _count(services, service, error, 1)
-    shared[both, N] += 1
-
-    place = recent[(state[BEGIN] + state[HELD]) % len(recent)]
+            time_ns = state["latest_ns"]
+    state["latest_ns"] = time_ns
+    state["has_time"] = 1
+    while state["held"] > 0 and recent[state["begin"]]["time_ns"] <= time_ns - WINDOW_NS:
+        _forget_first(recent, keys, shared, state)
+    if state["held"] == len(recent):
+        _forget_first(recent, keys, shared, state)
+        state["early"] += 1
+    host = _meet(keys, seen, _HOST)
+    both = _meet(keys, seen, wide(seen["service"]))
+    place = recent[(state["begin"] + state["held"]) % len(recent)]
     place["time_ns"] = time_ns
     place["host"] = host
     place["both"] = both
-    place["service"] = service
-    place["error"] = error
-    state[HELD] += 1
+    place["service"] = seen["service"]
+    place["error"] = seen["error"]
+    state["held"] += 1
+    _count_recent(shared, state, seen, host, both)
+    _see_past(windows.past[_host_row(windows.hosts, windows.past, state, seen)], state, seen)
+
+
+@helper
+def _count_recent(shared, state, seen, host, both):  # type: ignore[no-untyped-def]
+    service, error = wide(seen["service"]), wide(seen["error"])
+    services, answer = state["services"], state["answer"]
+    if shared[both, N] == 0:
+        shared[host, DISTINCT] += 1
+        services[service, DISTINCT] += 1
+    _count(shared, host, error, _ONE_MORE)
+    _count(services, service, error, _ONE_MORE)
+    shared[both, N] += 1
     for k in range(4):
         answer[OF_HOST + k] = shared[host, k]
         answer[OF_SERVICE + k] = services[service, k]
@@ -177,12 +193,12 @@ def _see_recent(windows, seen, time_ns, answer):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _meet(index, seen, kind):  # type: ignore[no-untyped-def]
+def _meet(keys, seen, kind):  # type: ignore[no-untyped-def]
     # There are two nodes for every place of the ring, so one is free.
     hi, lo = seen["dst_hi"], seen["dst_lo"]
-    home = home_of(index, hi, lo, kind)
-    node = find(index, home, hi, lo, kind)
-    return node if node >= 0 else add(index, home, hi, lo, kind)
+    home = home_of(keys, hi, lo, kind)
+    node = find(keys, home, hi, lo, kind)
+    return node if node >= 0 else add(keys, home, hi, lo, kind)
 
 
 @helper
@@ -195,94 +211,94 @@ def _count(counts, row, error, weight):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _forget_first(windows):  # type: ignore[no-untyped-def]
-    state = windows.state
-    first = windows.recent[state[BEGIN]]
+def _forget_first(recent, keys, shared, state):  # type: ignore[no-untyped-def]
+    first = recent[state["begin"]]
     host, both, service = wide(first["host"]), wide(first["both"]), wide(first["service"])
-    shared, services = windows.shared, windows.services
-    _count(shared, host, first["error"], -1)
-    _count(services, service, first["error"], -1)
+    services, error = state["services"], wide(first["error"])
+    _count(shared, host, error, _ONE_LESS)
+    _count(services, service, error, _ONE_LESS)
     shared[both, N] -= 1
     if shared[both, N] == 0:
         shared[host, DISTINCT] -= 1
         services[service, DISTINCT] -= 1
-        remove(windows.keys, both)
+        remove(keys, both)
     if shared[host, N] == 0:
-        remove(windows.keys, host)
-    state[BEGIN] = (state[BEGIN] + 1) % len(windows.recent)
-    state[HELD] -= 1
+        remove(keys, host)
+    state["begin"] = (state["begin"] + 1) % len(recent)
+    state["held"] -= 1
 
 
 @helper
-def _see_past(windows, seen, answer):  # type: ignore[no-untyped-def]
-    host = _host_row(windows, seen)
+def _see_past(past, state, seen):  # type: ignore[no-untyped-def]
     service, error = wide(seen["service"]), wide(seen["error"])
     source = mix(mix(mix(seen["src_hi"]) ^ seen["src_lo"]) ^ np.uint64(service))
-    length = windows.ports.shape[1]
-    at, held = wide(windows.rings[host, _POSITION]), wide(windows.rings[host, _LENGTH])
-    if held == length:
-        _forget_past(windows, host, at)
+    at = wide(past["position"])
+    if past["held"] == state["host_window"]:
+        _forget_past(past, at)
     else:
-        held += 1
-        windows.rings[host, _LENGTH] = held
-
-    windows.ports[host, at] = seen["src_port"]
-    windows.sources[host, at] = source
-    windows.kinds[host, at] = service * _ERRORS + error
-    windows.rings[host, _POSITION] = (at + 1) % length
+        past["held"] += 1
+    sources, ports = past["source"], past["port"]
+    sources[at] = source
+    ports[at] = seen["src_port"]
+    past["kind"][at] = service * _ERRORS + error
+    past["position"] = (at + 1) % state["host_window"]
     n_port, n_source = 0, 0
-    # Bounds: `held` is at most the length of a ring.
-    for k in range(held):
-        n_port += windows.ports[host, k] == seen["src_port"]
-        n_source += windows.sources[host, k] == source
-    past, past_both = windows.past, windows.past_both
-    past[host, DISTINCT] += past_both[host, service, N] == 0
-    past_both[host, service, DISTINCT] += n_source == 1
-    _count(past, host, error, 1)
-    past_both[host, service, N] += 1
-    past_both[host, service, SYN_ERRORS] += error == SYN_ERROR
-    past_both[host, service, REJECTIONS] += error == REJECTED
+    # Bounds: no more are held than a ring has places.
+    for k in range(past["held"]):
+        n_port += ports[k] == seen["src_port"]
+        n_source += sources[k] == source
+    counts, services, answer = past["all"], past["services"], state["answer"]
+    counts[DISTINCT] += services[service, N] == 0
+    counts[N] += 1
+    counts[SYN_ERRORS] += error == SYN_ERROR
+    counts[REJECTIONS] += error == REJECTED
+    services[service, DISTINCT] += n_source == 1
+    services[service, N] += 1
+    services[service, SYN_ERRORS] += error == SYN_ERROR
+    services[service, REJECTIONS] += error == REJECTED
     for k in range(4):
-        answer[OF_PAST + k] = past[host, k]
-        answer[OF_PAST_BOTH + k] = past_both[host, service, k]
+        answer[OF_PAST + k] = counts[k]
+        answer[OF_PAST_BOTH + k] = services[service, k]
     answer[OF_PORT] = n_port
     answer[OF_SOURCE] = n_source
 
 
 @helper
-def _forget_past(windows, host, at):  # type: ignore[no-untyped-def]
+def _forget_past(past, at):  # type: ignore[no-untyped-def]
     # The oldest of a full ring leaves; its place is written over next.
-    kind, source = wide(windows.kinds[host, at]), windows.sources[host, at]
+    kind, sources = wide(past["kind"][at]), past["source"]
     service, error = kind // _ERRORS, kind % _ERRORS
     n_source = 0
-    for k in range(windows.sources.shape[1]):
-        n_source += windows.sources[host, k] == source
-    past, past_both = windows.past, windows.past_both
-    _count(past, host, error, -1)
-    past_both[host, service, N] -= 1
-    past_both[host, service, SYN_ERRORS] -= error == SYN_ERROR
-    past_both[host, service, REJECTIONS] -= error == REJECTED
-    past_both[host, service, DISTINCT] -= n_source == 1
-    past[host, DISTINCT] -= past_both[host, service, N] == 0
+    for k in range(past["held"]):
+        n_source += sources[k] == sources[at]
+    counts, services = past["all"], past["services"]
+    services[service, N] -= 1
+    services[service, SYN_ERRORS] -= error == SYN_ERROR
+    services[service, REJECTIONS] -= error == REJECTED
+    services[service, DISTINCT] -= n_source == 1
+    counts[N] -= 1
+    counts[SYN_ERRORS] -= error == SYN_ERROR
+    counts[REJECTIONS] -= error == REJECTED
+    counts[DISTINCT] -= services[service, N] == 0
 
 
 @helper
-def _host_row(windows, seen):  # type: ignore[no-untyped-def]
-    index = windows.hosts
+def _host_row(hosts, histories, state, seen):  # type: ignore[no-untyped-def]
     hi, lo = seen["dst_hi"], seen["dst_lo"]
-    home = home_of(index, hi, lo, _HOST)
-    host = find(index, home, hi, lo, _HOST)
+    home = home_of(hosts, hi, lo, _HOST)
+    host = find(hosts, home, hi, lo, _HOST)
     if host >= 0:
-        touch(index, host)
+        touch(hosts, host)
         return host
-    if is_full(index):
-        remove(index, wide(index.ends[OLDEST]) - 1)
-        windows.state[EVICTED] += 1
-    host = add(index, home, hi, lo, _HOST)
+    if is_full(hosts):
+        remove(hosts, wide(hosts.ends[OLDEST]) - 1)
+        state["evicted"] += 1
+    host = add(hosts, home, hi, lo, _HOST)
+    past = histories[host]
+    past["position"] = 0
+    past["held"] = 0
     for k in range(4):
-        windows.past[host, k] = 0
+        past["all"][k] = 0
         for service in range(len(SERVICES)):
-            windows.past_both[host, service, k] = 0
-    windows.rings[host, _POSITION] = 0
-    windows.rings[host, _LENGTH] = 0
+            past["services"][service, k] = 0
     return host
