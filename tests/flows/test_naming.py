@@ -112,3 +112,27 @@ def test_community_ids_are_those_of_tshark():
 def test_the_oracle_has_every_protocol(proto):
     """The comparison above covers all protocols whose ports are hashed."""
     assert any(frame[2] == proto for frame in usable_frames())
+
+
+def test_many_rows_are_named_as_each_of_them_alone():
+    """Both ways in, with and without ports, ICMP that has an answer and that has none, ARP, MAC."""
+    random = np.random.default_rng(5)
+    rows = np.zeros(4000, ROW)
+    for end in ("src", "dst"):
+        rows[f"{end}_hi"] = random.choice(
+            np.array([0, 1 << 63, 0x2001_0DB8 << 32], np.uint64), 4000
+        )
+        rows[f"{end}_lo"] = random.choice(
+            np.array([1, 0xFFFF_C000_0201, 0xFFFF_C000_0202, (1 << 64) - 1], np.uint64), 4000
+        )
+        rows[f"{end}_port"] = random.choice([0, 3, 8, 128, 135, 443, 65_535], 4000)
+    rows["proto"] = random.choice([0, 1, 6, 17, 47, 58, 132, 255], 4000)
+    rows["ip_version"] = random.choice([0, 4, 6], 4000)
+    rows["is_flow"] = random.integers(0, 2, 4000)
+
+    many = describe(rows)
+    alone = [describe(rows[k : k + 1]) for k in range(4000)]
+
+    for field in ("src", "dst", "proto", "community_id"):
+        assert getattr(many, field) == [getattr(one, field)[0] for one in alone]
+    assert len(set(many.community_id)) > 500

@@ -1,8 +1,11 @@
 """Rows in words: addresses, protocol names, and Community ID v1."""
 
-import hashlib
-from base64 import b64encode
-from ipaddress import ip_address
+from binascii import b2a_base64
+from hashlib import sha1
+from ipaddress import IPv6Address
+from operator import itemgetter
+from socket import AF_INET, inet_ntop
+from struct import Struct
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +24,22 @@ from tapwatch.flows.protocols import (
 from tapwatch.tables import Names
 
 _WITH_PORTS: Final = (TCP, UDP, SCTP)
+_V4: Final = Struct("!I")
+_V6: Final = Struct("!QQ")
+_TAIL: Final = Struct("!BBHH")  # protocol, 0, ports
+
+
+def _message(*address: tuple[str, str]) -> np.dtype[Any]:
+    """What is hashed for a Community ID: seed, both ends, protocol, a byte of 0, both ports."""
+    ends = [(f"{end}_{part}", kind) for end in ("src", "dst") for part, kind in address]
+    ports = [("src_port", ">u2"), ("dst_port", ">u2")]
+    return np.dtype([("seed", ">u2"), *ends, ("proto", "u1"), ("zero", "u1"), *ports])
+
+
+_MESSAGE_V4: Final = _message(("lo", ">u4"))
+_MESSAGE_V6: Final = _message(("hi", ">u8"), ("lo", ">u8"))
+#: Bits of a field of so many bytes.
+_LOW: Final = {2: np.uint64(0xFFFF), 4: np.uint64(0xFFFF_FFFF), 8: np.uint64(0xFFFF_FFFF_FFFF_FFFF)}
 _KEY: Final = np.dtype(
     [
         ("src_hi", "<u8"),
@@ -66,9 +85,8 @@ def describe(rows: NDArray[Any]) -> Names:
         return Names(*([word] for word in _name(keys[0].tolist())))
     raw = keys.view(np.dtype((np.void, _KEY.itemsize)))
     _, first, which = np.unique(raw, return_index=True, return_inverse=True)
-    named = [_name(key) for key in keys[first].tolist()]
-    words = [[named[k][column] for k in which.tolist()] for column in range(4)]
-    return Names(*words)
+    pick = itemgetter(*which.tolist()) if len(keys) else list
+    return Names(*(list(pick(words)) for words in _names(keys[first])))
 
 
 def community_id(src: bytes, dst: bytes, proto: int, src_port: int, dst_port: int) -> str:
@@ -99,11 +117,10 @@ def community_id(src: bytes, dst: bytes, proto: int, src_port: int, dst_port: in
     here, there = (src, src_port), (dst, dst_port)
     if here > there and not is_one_way:
         here, there = there, here
-    text = bytes(2) + here[0] + there[0] + bytes([proto, 0])
-    if is_icmp or proto in _WITH_PORTS:
-        text += here[1].to_bytes(2, "big") + there[1].to_bytes(2, "big")
-    digest = hashlib.sha1(text, usedforsecurity=False).digest()
-    return "1:" + b64encode(digest).decode()
+    has_ports = is_icmp or proto in _WITH_PORTS
+    tail = _TAIL.pack(proto, 0, here[1], there[1])[: 6 if has_ports else 2]
+    digest = sha1(b"\0\0" + here[0] + there[0] + tail, usedforsecurity=False).digest()
+    return "1:" + b2a_base64(digest, newline=False).decode()
 
 
 def _name(key: tuple[int, ...]) -> tuple[str, str, str, str]:
@@ -118,12 +135,70 @@ def _name(key: tuple[int, ...]) -> tuple[str, str, str, str]:
     )
 
 
+def _names(keys: NDArray[Any]) -> tuple[list[str], list[str], list[str], list[str]]:
+    """The same for many keys, KEY (n,), a field at a time."""
+    ends = [
+        [
+            _text(_packed(*end), end[2])
+            for end in zip(hi, lo, keys["ip_version"].tolist(), strict=True)
+        ]
+        for hi, lo in (
+            (keys["src_hi"].tolist(), keys["src_lo"].tolist()),
+            (keys["dst_hi"].tolist(), keys["dst_lo"].tolist()),
+        )
+    ]
+    is_arp = (keys["ip_version"] == 4) & (keys["proto"] == 0) & (keys["is_flow"] == 0)
+    protos = [
+        "ARP" if arp else NAMES.get(proto, str(proto))
+        for arp, proto in zip(is_arp.tolist(), keys["proto"].tolist(), strict=True)
+    ]
+    ids = np.full(len(keys), "", object)
+    is_flow = keys["is_flow"] != 0
+    for version, message in ((4, _MESSAGE_V4), (6, _MESSAGE_V6)):
+        mine = is_flow & (keys["ip_version"] == version)
+        with_ports = np.isin(keys["proto"], (*_WITH_PORTS, ICMP, ICMPV6))
+        for has_ports in (True, False):
+            chosen = np.flatnonzero(mine & (with_ports == has_ports))
+            ids[chosen] = _community_ids(keys[chosen], message, has_ports)
+    return ends[0], ends[1], protos, ids.tolist()
+
+
+def _community_ids(keys: NDArray[Any], message: np.dtype[Any], has_ports: bool) -> list[str]:
+    """Community IDs of keys of one IP version, all with ports or all without."""
+    is_icmp = np.isin(keys["proto"], (ICMP, ICMPV6))
+    row = (keys["proto"] == ICMPV6).astype(np.int64)
+    one_way = is_icmp & (COUNTER_TYPE[row, keys["src_port"] & 0xFF] == NO_COUNTER_TYPE)
+    made = np.zeros(len(keys), message)
+    swap, same = np.zeros(len(keys), np.bool_), np.ones(len(keys), np.bool_)
+    parts = [part for part in ("hi", "lo", "port") if f"src_{part}" in (message.names or ())]
+    for part in parts:
+        low = _LOW[message[f"src_{part}"].itemsize]
+        here, there = keys[f"src_{part}"] & low, keys[f"dst_{part}"] & low
+        made[f"src_{part}"], made[f"dst_{part}"] = here, there
+        swap |= same & (here > there)
+        same &= here == there
+    swap &= ~one_way
+    straight = made[swap]
+    for part in parts:
+        made[f"src_{part}"][swap] = straight[f"dst_{part}"]
+        made[f"dst_{part}"][swap] = straight[f"src_{part}"]
+    made["proto"] = keys["proto"]
+    raw, step = made.tobytes(), message.itemsize
+    used = step if has_ports else step - 4
+    digests = [
+        sha1(raw[k : k + used], usedforsecurity=False).digest() for k in range(0, len(raw), step)
+    ]
+    # A byte of 0 behind each makes 21, which are 28 characters; the last of them becomes "=".
+    text = b2a_base64(b"\0".join([*digests, b""]), newline=False).decode()
+    return [f"1:{text[k : k + 27]}=" for k in range(0, len(text), 28)]
+
+
 def _packed(hi: int, lo: int, version: int) -> bytes:
-    both = (hi << 64 | lo).to_bytes(16, "big")
-    return both[12:] if version == 4 else both
+    return _V4.pack(lo & 0xFFFF_FFFF) if version == 4 else _V6.pack(hi, lo)
 
 
 def _text(packed: bytes, version: int) -> str:
-    if version == 0:
-        return packed[10:].hex(":")
-    return str(ip_address(packed))
+    if version == 4:
+        return inet_ntop(AF_INET, packed)
+    # Not so for IPv6: the C library writes ::ffff:c000:201 in parts with dots.
+    return packed[10:].hex(":") if version == 0 else str(IPv6Address(packed))
