@@ -141,6 +141,20 @@ def test_evicts_as_the_naive_view_does():
     assert min(evicted.values()) > 50
 
 
+def test_what_is_forgotten_leaves_nothing():
+    """Where all streams had to give way, what follows has the same bits as in a view that is fresh."""
+    sizes = dict.fromkeys(("mi_capacity", "h_capacity", "hh_capacity", "hphp_capacity"), 8)
+    config = Config(afterimage=AfterimageConfig(**sizes))
+    used, fresh = (VIEWS["afterimage_115"](np.float64, config) for _ in range(2))
+    before, after = varied(400, 1, n_hosts=2), varied(400, 2, n_hosts=2)
+    for name in ("src_lo", "dst_lo", "eth_src", "eth_dst"):
+        after[name] += np.uint64(100)
+
+    made(before, used)
+
+    assert made(after, used).values.tobytes() == made(after, fresh).values.tobytes()
+
+
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("step", [1, 7])
 def test_batch_borders_do_not_show(name, step):
