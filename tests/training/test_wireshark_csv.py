@@ -150,6 +150,18 @@ def test_marks_of_the_analysis_stand_in_front_for_any_protocol(
     assert row["tcp"] == (protocol == "TCP")
 
 
+def test_ssh_names_the_side_before_the_marks(rows_of):
+    """Wireshark puts them between "Client:" and what the client says."""
+    rows = rows_of(
+        line(protocol="SSHv2", info="Client: [TCP Fast Retransmission] , Key Exchange Init"),
+        line(protocol="SSHv2", info="Server: [TCP Out-Of-Order] , Encrypted packet (len=4)"),
+        line(protocol="SSHv2", info="Client: Key Exchange Init [TCP Out-Of-Order]"),
+    )
+
+    assert [row["tcp_analysis_fast_retransmission"] for row in rows] == [1, 0, 0]
+    assert [row["tcp_analysis_out_of_order"] for row in rows] == [0, 1, 0]
+
+
 def test_a_host_cannot_write_a_mark(rows_of):
     """In the text of a request it is no mark; in front it would stand before the request's word."""
     rows = rows_of(

@@ -47,8 +47,10 @@ _MARKS: Final = {
     "zero_window_probe_ack": r"\[TCP Zero ?Window ?Probe ?A[Cc][Kk]\]",
     "reused_ports": r"\[TCP Port numbers reused\]",
 }
+#: SSH names the side before the marks are put there.
+_SIDE: Final = r"^(?:Client: |Server: )?"
 #: Brackets in front, with what dissectors put between them and their own text.
-_FRONT: Final = r"^(?:\s*\[[^\]]*\][ ,]*)*"
+_FRONT: Final = rf"{_SIDE}(?:\s*\[[^\]]*\][ ,]*)+"
 _ARROW: Final = r"\s+\S{1,3}\s+"
 _TCP: Final = rf"^(?P<src>\S+){_ARROW}(?P<dst>\S+)\s+\[(?P<flags>[^\]]*)\]\s+(?P<rest>Seq=.*)$"
 _UDP: Final = rf"^(?P<src>\S+){_ARROW}(?P<dst>\S+)\s+(?P<rest>(?:\[BAD |Len=).*)$"
@@ -103,7 +105,7 @@ def read_marks(info: pa.Array) -> tuple[pa.Array, Columns]:
     A mark inside the text, where a host could write it, counts for nothing.
     """
     columns = {f"tcp_analysis_{name}": np.zeros(len(info), np.bool_) for name in _MARKS}
-    places = np.flatnonzero(_matches(info, r"^\s*\["))
+    places = np.flatnonzero(_matches(info, rf"{_SIDE}\s*\["))
     if len(places) == 0:
         return info, columns
     marked = info.take(pa.array(places))
