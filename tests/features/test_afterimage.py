@@ -142,7 +142,7 @@ def test_evicts_as_the_naive_view_does():
 
 
 def test_what_is_forgotten_leaves_nothing():
-    """Where all streams had to give way, what follows has the same bits as in a view that is fresh."""
+    """Where all streams had to give way, what follows has the same bits as in a fresh view."""
     sizes = dict.fromkeys(("mi_capacity", "h_capacity", "hh_capacity", "hphp_capacity"), 8)
     config = Config(afterimage=AfterimageConfig(**sizes))
     used, fresh = (VIEWS["afterimage_115"](np.float64, config) for _ in range(2))
