@@ -122,8 +122,8 @@ def _is_attempt(packet):  # type: ignore[no-untyped-def]
 def _is_answer(packet, link):  # type: ignore[no-untyped-def]
     """Whether it is the responder's first segment, and answers one without ACK.
 
-    RFC 9293 3.10.7.1: the reset that answers a segment without ACK has ACK, and the one that answers
-    a segment with ACK has not.
+    RFC 9293 3.10.7.1: the reset that answers a segment without ACK has ACK, and the one that
+    answers a segment with ACK has not.
     """
     if (
         link["direction"] == 0
