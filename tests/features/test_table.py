@@ -18,6 +18,7 @@ from tapwatch.features.table import GROUP_ROWS, TableWriter, format_of
 from tapwatch.tables import ROW, FeatureBatch, Names
 
 S = 10**9
+WORDS = ("src", "dst", "proto", "community_id")
 
 
 def describe(rows) -> Names:
@@ -31,12 +32,14 @@ def describe(rows) -> Names:
 
 
 def batch_of(view: str, n_rows: int, seed: int = 0) -> FeatureBatch:
-    """Rows of a view: whole numbers where it has int64, anything else where float64."""
+    """Rows of a view: a word where it has classes, whole numbers, anything else where float64."""
     rng = np.random.default_rng(seed)
     schema, rows = SCHEMAS[view], np.zeros(n_rows, ROW)
     values = rng.integers(-1, 1 << 50, (n_rows, len(schema.columns))).astype(np.float64)
     for k, column in enumerate(schema.columns):
-        if column.dtype == "float64":
+        if column.categories:
+            values[:, k] = rng.integers(0, len(column.categories), n_rows)
+        elif column.dtype == "float64":
             values[:, k] = rng.random(n_rows) * 10.0 ** rng.integers(-30, 30, n_rows)
     rows["last_ts_ns"] = 10**18 + np.sort(rng.integers(0, 100 * S, n_rows))
     rows["first_ts_ns"], rows["order_ns"] = rows["last_ts_ns"] - 5, rows["last_ts_ns"] // S * S + S
@@ -61,12 +64,16 @@ def check_table(table, batch: FeatureBatch) -> None:
     """Every value of the table is the batch's, bit for bit."""
     assert table.column_names == [*identity_of(batch.schema.view), *batch.schema.names]
     for k, column in enumerate(batch.schema.columns):
-        assert table[column.name].to_numpy().tolist() == batch.values[:, k].tolist(), column.name
-    for name in ("first_ts_ns", "last_ts_ns", "src_port", "dst_port", "vlan", "flow_id"):
-        assert table[name].to_pylist() == batch.rows[name].tolist(), name
-    names = describe(batch.rows)
-    for name in ("src", "dst", "proto", "community_id"):
-        assert table[name].to_pylist() == getattr(names, name), name
+        found, expected = table[column.name].to_pylist(), batch.values[:, k].tolist()
+        if column.categories:
+            expected = [column.categories[int(index)] for index in expected]
+        assert found == expected, column.name
+    names, numbers = describe(batch.rows), set(ROW.names) - {"end_reason"}
+    for name in identity_of(batch.schema.view):
+        if name in WORDS:
+            assert table[name].to_pylist() == getattr(names, name), name
+        elif name in numbers:
+            assert table[name].to_pylist() == batch.rows[name].tolist(), name
 
 
 @pytest.mark.parametrize("view", list(SCHEMAS))
@@ -83,13 +90,15 @@ def test_parquet_holds_what_was_written(view, tmp_path):
     assert writer.n_rows == 1000
     assert metadata == {
         b"tapwatch.view": view.encode(),
-        b"tapwatch.schema_version": b"1",
+        b"tapwatch.schema_version": str(batch.schema.version).encode(),
         b"tapwatch.schema_digest": batch.schema.digest.encode(),
+        b"tapwatch.configuration": b"{}",
     }
     for column in batch.schema.columns:
         arrow_type = {"float64": "double", "int64": "int64"}[column.dtype]
-        assert str(table.schema.field(column.name).type) == arrow_type
-    for name in ("src", "dst", "proto", "community_id"):
+        arrow_type = "dictionary<values=string" if column.categories else arrow_type
+        assert str(table.schema.field(column.name).type).startswith(arrow_type)
+    for name in {*WORDS} & {*identity_of(view)}:
         assert str(table.schema.field(name).type).startswith("dictionary<values=string")
 
 
@@ -105,12 +114,13 @@ def test_csv_holds_what_was_written(view, tmp_path):
 
 
 def _types(batch):
-    words = dict.fromkeys(("src", "dst", "proto", "community_id"), pyarrow.string())
-    numbers = {
-        column.name: pyarrow.int64() if column.dtype == "int64" else pyarrow.float64()
+    types = {"int64": pyarrow.int64(), "float64": pyarrow.float64()}
+    columns = {
+        column.name: pyarrow.string() if column.categories else types[column.dtype]
         for column in batch.schema.columns
     }
-    return pyarrow.csv.ConvertOptions(column_types=words | numbers, strings_can_be_null=False)
+    words = dict.fromkeys(WORDS, pyarrow.string())
+    return pyarrow.csv.ConvertOptions(column_types=words | columns, strings_can_be_null=False)
 
 
 def test_identity_columns_are_those_that_the_view_has():
@@ -141,7 +151,8 @@ def test_original_names_head_the_columns(tmp_path):
     packet = (tmp_path / "packet.csv").read_text().splitlines()[0].split(",")
 
     assert flow[:2] == ["first_ts_ns", "last_ts_ns"]
-    assert flow[-76:] == [column.original for column in SCHEMAS["flow"].columns]
+    columns = SCHEMAS["flow"].columns
+    assert flow[-len(columns) :] == [column.original or column.name for column in columns]
     assert {"ip.ttl", "tcp.flags.syn", "arp.duplicate-address-detected", "flow_age_s"} <= {*packet}
 
 
@@ -184,7 +195,7 @@ def test_no_rows_are_a_file_with_a_head(ending, tmp_path):
 
     table = pq.read_table(path) if ending == "parquet" else pyarrow.csv.read_csv(path)
     assert table.num_rows == 0
-    assert table.num_columns == 11 + 76
+    assert table.num_columns == 11 + len(SCHEMAS["flow"].columns)
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
