@@ -60,7 +60,6 @@ LABELS: Final[tuple[str, ...]] = (
     "AX.25",
     "AYIYA",
     "Babel",
-    "BACnet",
     "BACnet-APDU",
     "BACnet-NPDU",
     "BATADV",

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from tapwatch.config import Config
 from tapwatch.features.protocol.conversations import empty_talks
-from tapwatch.features.protocol.kernel import label_packets
-from tapwatch.features.protocol.payload import SEGMENT
+from tapwatch.features.protocol.kernel import label_segments, locate_packets
+from tapwatch.features.protocol.segment import SEGMENT
 from tapwatch.features.protocol.tables import knowledge
 from tapwatch.tables import FRAME, Tally, Traffic
 
@@ -34,7 +34,6 @@ class ProtocolLabels:
         self._counts = np.zeros(3, np.int64)
         self._know = knowledge()
         self._no_frames = np.zeros(0, FRAME)
-        self._scratch = np.zeros(1, SEGMENT)
 
     def of(self, traffic: Traffic) -> NDArray[np.uint16]:
         """Tell the label of each packet, in order; no packet may be missed.
@@ -52,17 +51,18 @@ class ProtocolLabels:
         """
         labels = np.zeros(len(traffic.packets), np.uint16)
         frames = self._no_frames if traffic.frames is None else traffic.frames
-        label_packets(
-            _read_only(traffic.data),
+        data = _read_only(traffic.data)
+        segments = np.zeros(len(labels), SEGMENT)
+        locate_packets(
+            data,
             _read_only(traffic.packets),
             _read_only(traffic.links),
             _read_only(frames),
-            self._talks,
-            self._counts,
             self._know,
-            self._scratch,
+            segments,
             labels,
         )
+        label_segments(data, segments, self._talks, self._counts, self._know, labels)
         return labels
 
     def tallies(self) -> list[Tally]:

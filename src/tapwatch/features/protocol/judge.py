@@ -6,46 +6,71 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.features.protocol import binary_checks as binary
-from tapwatch.features.protocol.rules import Check
+from tapwatch.features.protocol.rules import Check, Table
 from tapwatch.features.protocol.tables import Knowledge
 from tapwatch.features.protocol.text_checks import http_label, plain_label, sip_label
 from tapwatch.features.protocol.tls import dtls_label, quic_label, tls_label
 from tapwatch.features.protocol.words import be8, helper, number
 
-_PATTERN = int(Check.PATTERN)
+_ETHER = int(Table.ETHER)
+_PATTERN, _PLAIN, _SOCKS = int(Check.PATTERN), int(Check.PLAIN), int(Check.SOCKS)
 _TLS, _DTLS, _QUIC = int(Check.TLS), int(Check.DTLS), int(Check.QUIC)
-_HTTP, _SIP, _PLAIN = int(Check.HTTP), int(Check.SIP), int(Check.PLAIN)
-_SSH, _NBSS, _TPKT, _SOCKS = int(Check.SSH), int(Check.NBSS), int(Check.TPKT), int(Check.SOCKS)
+_HTTP, _SIP, _SSH = int(Check.HTTP), int(Check.SIP), int(Check.SSH)
 _RPC_TCP, _RPC_UDP = int(Check.RPC_TCP), int(Check.RPC_UDP)
-_STUN_TCP, _STUN = int(Check.STUN_TCP), int(Check.STUN)
-_NBDGM, _DHCP, _ISAKMP_NAT = int(Check.NBDGM), int(Check.DHCP), int(Check.ISAKMP_NAT)
-_RIP, _HSRP, _BVLC, _RX = int(Check.RIP), int(Check.HSRP), int(Check.BVLC), int(Check.RX)
-_IEC104, _ENIP, _DROPBOX = int(Check.IEC104), int(Check.ENIP), int(Check.DROPBOX)
-_SKINNY, _DNS_ANY, _WIREGUARD = int(Check.SKINNY), int(Check.DNS_ANY), int(Check.WIREGUARD)
-
-#: Messages that are followed within one segment; what is behind them begins anew.
-_MAX_PDUS = 64
+_DHCP, _DNS_ANY = int(Check.DHCP), int(Check.DNS_ANY)
 
 
 @helper
-def fits(data: NDArray[np.uint8], lo: int, hi: int, row: Any, know: Knowledge) -> bool:
-    """Whether a payload begins with one of the patterns of a rule, or the rule has none."""
-    first, last = int(row["first_pattern"]), int(row["end_pattern"])
+def fits(data: NDArray[np.uint8], lo: int, hi: int, end: int, row: Any, know: Knowledge) -> bool:
+    """Whether a payload has the length of a rule, and begins with one of its patterns, if any."""
+    n_bytes = end - lo
+    if n_bytes < int(np.int64(row["least"])) or n_bytes > int(np.int64(row["most"])):
+        return False
+    if row["whole"]:
+        # Bounds: the length field, before it is read.
+        at = lo + int(np.int64(row["pdu_at"]))
+        if hi - at < int(np.int64(row["pdu_n_bytes"])):
+            return False
+        told = number(data, at, int(np.int64(row["pdu_n_bytes"])), int(np.int64(row["pdu_little"])))
+        if told + int(np.int64(row["pdu_add"])) != n_bytes:
+            return False
+    first, last = int(np.int64(row["first_pattern"])), int(np.int64(row["end_pattern"]))
     if first == last:
         return True
     for p in range(first, last):
         pattern = know.patterns[p]
         is_match = True
-        for t in range(int(pattern["first_test"]), int(pattern["end_test"])):
+        for t in range(int(np.int64(pattern["first_test"])), int(np.int64(pattern["end_test"]))):
             test = know.tests[t]
-            at = lo + int(test["at"])
+            at = lo + int(np.int64(test["at"]))
             # Bounds: one byte, only where the payload was captured that far.
-            if at >= hi or be8(data, at) & int(test["mask"]) != int(test["value"]):
+            if at >= hi or be8(data, at) & int(np.int64(test["mask"])) != int(
+                np.int64(test["value"])
+            ):
                 is_match = False
                 break
         if is_match:
             return True
     return False
+
+
+@helper
+def header_label(data: NDArray[np.uint8], what: int, lo: int, hi: int, know: Knowledge) -> int:
+    """Label of what a number in a header announces; 0 where no rule takes it.
+
+    Parameters
+    ----------
+    what : int
+        EtherType, or the number and, from bit 16 on, of what it is; see `links`.
+    """
+    table = _ETHER + (what >> 16) - (1 if what > 0xFFFF else 0)
+    at = int(np.int64(know.ports[table, what & 0xFFFF]))
+    while know.chains[at] != 0:
+        row = know.rules[int(np.int64(know.chains[at]))]
+        if fits(data, lo, hi, hi, row, know):
+            return int(np.int64(row["label"]))
+        at += 1
+    return 0
 
 
 @helper
@@ -57,11 +82,10 @@ def judge(
     rule: int,
     certainty: int,
     is_server: int,
-    server_port: int,
     talk: Any,
     know: Knowledge,
 ) -> int:
-    """Label of a payload by one rule; 0 where it is refused.
+    """Label of a payload by one rule; 0 where it is refused, AGAIN where another rule shall be asked.
 
     Parameters
     ----------
@@ -75,105 +99,34 @@ def judge(
         can. What a conversation has been recognised as need not begin every payload.
     is_server : int
         1 where the sender has the server's port.
-    server_port : int
     talk : TALK record
         Updated.
     know : Knowledge
     """
     row = know.rules[rule]
-    label, check = int(row["label"]), int(row["check"])
-    if certainty < 2 and (end - lo < int(row["least"]) or not fits(data, lo, hi, row, know)):
+    label, check = int(np.int64(row["label"])), int(np.int64(row["check"]))
+    if certainty < 2 and not fits(data, lo, hi, end, row, know):
         return 0
     if check == _PATTERN:
         return label
     if check == _TLS:
         return tls_label(data, lo, hi, end, talk, certainty)
     if check == _HTTP:
-        return http_label(data, lo, hi, end, talk, certainty)
+        return http_label(data, lo, hi, talk, certainty)
     if check == _QUIC:
         return quic_label(data, lo, hi, talk, certainty)
     if check == _DTLS:
         return dtls_label(data, lo, hi, talk)
-    if check in (_STUN, _STUN_TCP):
-        return _judge_stun(data, lo, hi, end, check)
-    if check == _RPC_UDP:
-        return binary.rpc_label(data, lo, hi, talk, certainty)
-    if check == _RPC_TCP:
-        # The record mark (RFC 5531 section 11), then the message.
-        return binary.rpc_label(data, lo + 4, hi, talk, certainty)
+    if check in (_RPC_UDP, _RPC_TCP):
+        # On TCP comes a record mark (RFC 5531 section 11) before the message.
+        skip = 4 if check == _RPC_TCP else 0
+        return binary.rpc_label(data, lo + skip, hi, talk, certainty, know)
     if check == _SIP:
         return sip_label(data, lo, hi)
-    if check == _PLAIN:
-        return plain_label(data, lo, hi, end, talk, label)
+    if check in (_PLAIN, _SOCKS):
+        return plain_label(data, lo, hi, talk, label, 1 if check == _SOCKS else 0)
     if check == _SSH:
         return binary.ssh_label(data, lo, hi, talk, is_server)
-    if check == _TPKT:
-        return binary.tpkt_label(data, lo, hi, server_port)
-    if check == _SOCKS:
-        return binary.socks_label(data, lo, hi, end, talk)
-    if check == _DNS_ANY:
-        return label if certainty or binary.is_dns_query(data, lo, hi) else 0
-    if check == _WIREGUARD:
-        return label if binary.is_wireguard(data, lo, hi, end) else 0
-    return _judge_rare(data, lo, hi, check, label)
-
-
-@helper
-def _judge_stun(data: NDArray[np.uint8], lo: int, hi: int, end: int, check: int) -> int:
-    if check == _STUN_TCP:
-        # RFC 4571: a length comes first where STUN shares a stream with media.
-        label = binary.stun_label(data, lo + 2, hi, end, 0)
-        if label != 0:
-            return label
-    return binary.stun_label(data, lo, hi, end, 0)
-
-
-@helper
-def _judge_rare(data: NDArray[np.uint8], lo: int, hi: int, check: int, label: int) -> int:
-    if check == _NBSS:
-        return binary.nbss_label(data, lo, hi)
     if check == _DHCP:
         return binary.dhcp_label(data, lo, hi)
-    if check == _NBDGM:
-        return binary.nbdgm_label(data, lo, hi)
-    if check == _ISAKMP_NAT:
-        return binary.isakmp_label(data, lo, hi)
-    if check == _RIP:
-        return binary.rip_label(data, lo, hi)
-    if check == _HSRP:
-        return binary.hsrp_label(data, lo, hi)
-    if check == _BVLC:
-        return binary.bvlc_label(data, lo, hi)
-    if check == _RX:
-        return binary.rx_label(data, lo, hi)
-    if check == _IEC104:
-        return binary.iec104_label(data, lo, hi)
-    if check == _ENIP:
-        return binary.enip_label(data, lo, hi)
-    if check == _DROPBOX:
-        return binary.dropbox_label(data, lo, hi)
-    if check == _SKINNY:
-        return label if binary.skinny_fits(data, lo, hi) else 0
-    return label
-
-
-@helper
-def rest_of_message(
-    data: NDArray[np.uint8], lo: int, hi: int, end: int, rule: int, know: Knowledge
-) -> int:
-    """How many bytes of the last message are still to come in later segments."""
-    row = know.rules[rule]
-    header_bytes = int(row["pdu_header_bytes"])
-    if header_bytes == 0:
-        return 0
-    here = lo
-    for _ in range(_MAX_PDUS):
-        # Bounds: the length field lies within the header, which was captured.
-        if hi - here < header_bytes:
-            return 0
-        at, n_bytes = here + int(row["pdu_at"]), int(row["pdu_n_bytes"])
-        n = number(data, at, n_bytes, int(row["pdu_little"])) + int(row["pdu_add"])
-        here += max(n, header_bytes)
-        if here > end:
-            return here - end
-    return 0
+    return label if certainty or binary.is_dns_query(data, lo, hi) else 0

@@ -5,48 +5,45 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.features.protocol.osi import ipx_label, llc_osi_label, netbios_label
+from tapwatch.features.protocol.judge import header_label
 from tapwatch.features.protocol.tables import Knowledge, label_index
-from tapwatch.features.protocol.words import be8, be16, be24, be32, helper
+from tapwatch.features.protocol.words import be8, be16, be24, helper
 
 #: What goes on: a header follows, and no label has been found.
 ON: Final = -1
 TYPE_IPV4: Final = 0x0800
 TYPE_IPV6: Final = 0x86DD
-#: A frame of a link type, to be told from the EtherTypes.
-FRAME_OF: Final = 1 << 16
+# What is no EtherType: a frame of a link type, and numbers of the tables of rules.
+_FRAME: Final = 1
+_IP, _SAP, _PPP = 2, 3, 4
+FRAME_OF: Final = _FRAME << 16
+IP_OF: Final = _IP << 16
+SAP_OF: Final = _SAP << 16
+PPP_OF: Final = _PPP << 16
 LINK_ETHERNET: Final = 1
 LINK_PPP: Final = 9
 LINK_LLC: Final = 100
 
 _OTHER = 0
 _ETHERNET = label_index("Ethernet")
-_WLAN = label_index("802.11")
-_EAP = label_index("EAP")
 _LLC = label_index("LLC")
 _XID = label_index("XID")
-_STP = label_index("STP")
-_LACP = label_index("LACP")
-_ESMC = label_index("ESMC")
-_OAM = label_index("OAM")
-_RARP = label_index("RARP")
 _MPLS = label_index("MPLS")
 _FRAME_RELAY = label_index("FR")
 _SLARP = label_index("SLARP")
 _CHDLC = label_index("CHDLC")
-_IPX = label_index("IPX")
 
 _LENGTH_MAX: Final = 1500
 _ETHER_TYPE_MIN: Final = 0x0600
 _ETHERNET_BYTES: Final = 14
 _MAX_HEADERS: Final = 12
-_TYPE_ARP, _TYPE_RARP, _TYPE_EAPOL, _TYPE_SLOW = 0x0806, 0x8035, 0x888E, 0x8809
+_TYPE_RARP: Final = 0x8035
 _TYPE_PPPOE, _TYPE_MPLS, _TYPE_MPLS_UP = 0x8864, 0x8847, 0x8848
 _TYPE_PPP, _TYPE_BRIDGED, _TYPE_OSI = 0x880B, 0x6558, 0xFEFE
 _LINK_PPP_SERIAL, _LINK_HDLC, _LINK_FRAME_RELAY = 50, 104, 107
 _LINK_SLL, _LINK_SLL2 = 113, 276
 _LINK_RAW: Final = (12, 14, 101, 228, 229)
-_SAP_SNAP, _SAP_IP, _SAP_STP, _SAP_IPX, _SAP_NETBIOS = 0xAA, 0x06, 0x42, 0xE0, 0xF0
+_SAP_SNAP, _SAP_IP, _SAP_IPX, _SAP_OSI = 0xAA, 0x06, 0xE0, 0xFE
 
 
 @helper
@@ -74,12 +71,17 @@ def walk(
     for _ in range(_MAX_HEADERS):
         if what in (TYPE_IPV4, TYPE_IPV6):
             return ON, what, lo
-        if what >= FRAME_OF:
-            label, what, lo = _frame(data, what - FRAME_OF, lo, hi, know)
-        elif what <= _LENGTH_MAX:
+        if what <= _LENGTH_MAX:
             label, what, lo = _llc(data, lo, hi, know)
+        elif what >> 16 == _FRAME:
+            label, what, lo = _frame(data, what - FRAME_OF, lo, hi, know)
         else:
-            label, what, lo = _ether_type(data, what, lo, hi, know)
+            label = header_label(data, what, lo, hi, know)
+            if label != _OTHER:
+                return label, what, lo
+            if what > 0xFFFF:
+                return _LLC if what >> 16 == _SAP else _OTHER, what, lo
+            label, what, lo = _tag(data, what, lo, hi)
         if label != ON:
             return label, what, lo
     return _OTHER, what, lo
@@ -95,18 +97,18 @@ def _frame(
             return _ETHERNET, 0, lo
         what = be16(data, lo + 12)
         if what <= _LENGTH_MAX and hi - lo >= 16 and be16(data, lo + 14) == 0xFFFF:
-            return ipx_label(data, lo + 14, hi), 0, lo
+            return ON, SAP_OF + _SAP_IPX, lo + 14
         if _LENGTH_MAX < what < _ETHER_TYPE_MIN:
             return _ETHERNET, 0, lo
         if what == _TYPE_OSI:
             return _OTHER, 0, lo
         return ON, what, lo + _ETHERNET_BYTES
     if link_type in (LINK_PPP, _LINK_PPP_SERIAL):
-        return _ppp(data, lo, hi, know)
+        return _ppp_frame(data, lo, hi, know)
     if link_type == _LINK_HDLC:
-        return _hdlc(data, lo, hi)
+        return _hdlc(data, lo, hi, know)
     if link_type == _LINK_FRAME_RELAY:
-        return _frame_relay(data, lo, hi)
+        return _frame_relay(data, lo, hi, know)
     if link_type == LINK_LLC:
         return ON, 0, lo
     # Bounds: the protocol of both of Linux' cooked headers lies within 16 bytes.
@@ -127,20 +129,8 @@ def _cooked(protocol: int) -> int:
 
 
 @helper
-def _ether_type(
-    data: NDArray[np.uint8], what: int, lo: int, hi: int, know: Knowledge
-) -> tuple[int, int, int]:
-    label = int(know.ether_types[what])
-    if label != _OTHER:
-        # Bounds: ARP's operation, EAPOL's kind and the slow protocols' are read where captured.
-        if what in (_TYPE_ARP, _TYPE_RARP) and hi - lo >= 8:
-            return _RARP if be16(data, lo + 6) in (3, 4) else label, 0, lo
-        if what == _TYPE_EAPOL and hi - lo >= 2:
-            return _EAP if be8(data, lo + 1) == 0 else label, 0, lo
-        if what == _TYPE_SLOW and hi - lo >= 1:
-            kind = be8(data, lo)
-            return _ESMC if kind == 10 else _OAM if kind == 3 else _LACP, 0, lo
-        return label, 0, lo
+def _tag(data: NDArray[np.uint8], what: int, lo: int, hi: int) -> tuple[int, int, int]:
+    """What an EtherType announces that is no end: a tag, with the type of what follows last."""
     if what in (_TYPE_MPLS, _TYPE_MPLS_UP):
         return _mpls(data, lo, hi)
     if what == _TYPE_PPPOE:
@@ -150,13 +140,7 @@ def _ether_type(
     if what == _TYPE_BRIDGED:
         return ON, FRAME_OF + LINK_ETHERNET, lo
     if what == _TYPE_OSI:
-        return llc_osi_label(data, lo, hi), 0, lo
-    return _tag(data, what, lo, hi)
-
-
-@helper
-def _tag(data: NDArray[np.uint8], what: int, lo: int, hi: int) -> tuple[int, int, int]:
-    """A tag, with the type of what follows at its end."""
+        return ON, SAP_OF + _SAP_OSI, lo
     if what in (0x8100, 0x88A8, 0x9100, 0x9200, 0x9300):
         n_bytes = 4
     elif what in (0x8926, 0x892F):  # VN-Tag, HSR
@@ -196,12 +180,12 @@ def _mpls(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]:
 
 
 @helper
-def _ppp(data: NDArray[np.uint8], lo: int, hi: int, know: Knowledge) -> tuple[int, int, int]:
+def _ppp_frame(data: NDArray[np.uint8], lo: int, hi: int, know: Knowledge) -> tuple[int, int, int]:
     # Bounds: address and control (RFC 1662), then a protocol of one or two bytes.
     if hi - lo >= 4 and be16(data, lo) == 0xFF03:
         lo += 2
     elif hi - lo >= 4 and be8(data, lo) in (0x0F, 0x8F):
-        return _hdlc(data, lo, hi)
+        return _hdlc(data, lo, hi, know)
     if hi - lo < 2:
         return _OTHER, 0, lo
     protocol, n_bytes = be8(data, lo), 1
@@ -215,12 +199,12 @@ def _ppp(data: NDArray[np.uint8], lo: int, hi: int, know: Knowledge) -> tuple[in
     if protocol in (0x0281, 0x0283):
         return ON, _TYPE_MPLS, lo
     if protocol == 0x0023:
-        return llc_osi_label(data, lo, hi), 0, lo
-    return int(know.ppp_protocols[protocol]), 0, lo
+        return ON, SAP_OF + _SAP_OSI, lo
+    return ON, PPP_OF + protocol, lo
 
 
 @helper
-def _hdlc(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]:
+def _hdlc(data: NDArray[np.uint8], lo: int, hi: int, know: Knowledge) -> tuple[int, int, int]:
     """Cisco's HDLC: address, control, type."""
     # Bounds: four bytes.
     if hi - lo < 4:
@@ -230,13 +214,15 @@ def _hdlc(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]:
         return _SLARP, 0, lo
     if what == _TYPE_OSI:
         # One byte of padding comes before the OSI header.
-        return llc_osi_label(data, lo + 5, hi), 0, lo
+        return ON, SAP_OF + _SAP_OSI, lo + 5
     is_known = what in (TYPE_IPV4, TYPE_IPV6, 0x2000, _TYPE_MPLS)
     return (ON, what, lo + 4) if is_known else (_CHDLC, 0, lo)
 
 
 @helper
-def _frame_relay(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]:
+def _frame_relay(
+    data: NDArray[np.uint8], lo: int, hi: int, know: Knowledge
+) -> tuple[int, int, int]:
     """RFC 2427, and Cisco's own form with an EtherType behind the address."""
     # Bounds: address, control, padding, protocol and first byte.
     if hi - lo < 5:
@@ -259,9 +245,9 @@ def _frame_relay(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, i
     if protocol == 0x8E:
         return ON, TYPE_IPV6, here + 1
     if protocol == 0x80 and hi - here >= 6:
-        return _snap(data, here + 1, hi)
+        return _snap(data, here + 1, know)
     if protocol in (0x81, 0x82, 0x83):
-        return llc_osi_label(data, here, hi), 0, lo
+        return ON, SAP_OF + _SAP_OSI, here
     return _FRAME_RELAY, 0, lo
 
 
@@ -282,41 +268,22 @@ def _llc(data: NDArray[np.uint8], lo: int, hi: int, know: Knowledge) -> tuple[in
         # Bounds: organisation and protocol are five bytes.
         if hi - here < 5:
             return _LLC, 0, lo
-        label, what, here = _snap(data, here, hi)
-        if label == _LLC:
-            label = _snap_label(what, know)
-        return label, what, here
+        return _snap(data, here, know)
     if sap == _SAP_IP:
         return ON, TYPE_IPV4, here
-    if sap in (0xFE, 0x14, 0x20, 0x34, 0x54):
-        return llc_osi_label(data, here, hi), 0, lo
-    if sap == _SAP_IPX:
-        return ipx_label(data, here, hi), 0, lo
-    if sap == _SAP_NETBIOS:
-        return netbios_label(data, here, hi), 0, lo
-    label = int(know.saps[sap])
-    return label if label != _OTHER else _LLC, 0, lo
+    return ON, SAP_OF + sap, here
 
 
 @helper
-def _snap(data: NDArray[np.uint8], here: int, hi: int) -> tuple[int, int, int]:
-    """Organisation and protocol; _LLC and both in one number where they need a table."""
+def _snap(data: NDArray[np.uint8], here: int, know: Knowledge) -> tuple[int, int, int]:
+    """Organisation and protocol; the caller has checked that these five bytes are there."""
     organisation, protocol = be24(data, here), be16(data, here + 3)
     here += 5
     if organisation in (0x000000, 0x0000F8):
         return ON, protocol if protocol >= _ETHER_TYPE_MIN else 0xFFFF, here
-    if organisation == 0x0080C2:
-        if protocol in (0x0001, 0x0007):
-            # With a checksum, the frame begins behind two bytes of padding all the same.
-            return ON, FRAME_OF + LINK_ETHERNET, here
-        if protocol in (0x000E, 0x000F):
-            return _STP, 0, here
-    return _LLC, organisation << 16 | protocol, here
-
-
-@helper
-def _snap_label(what: int, know: Knowledge) -> int:
+    if organisation == 0x0080C2 and protocol in (0x0001, 0x0007):
+        return ON, FRAME_OF + LINK_ETHERNET, here
     for k in range(know.snap.shape[0]):
-        if know.snap[k, 0] == what:
-            return int(know.snap[k, 1])
-    return _LLC
+        if know.snap[k, 0] == organisation << 16 | protocol:
+            return int(know.snap[k, 1]), 0, here
+    return _LLC, 0, here

@@ -1,8 +1,8 @@
 """The form of a rule, and how payload patterns are written down.
 
-A rule names a protocol, the ports that are registered for it, and what the first bytes of a payload
-have to look like. Rules are data: `tcp_rules` and `udp_rules` list them, `tables` turns them into
-arrays for the kernel.
+A rule names a protocol, the ports (or EtherTypes, ...) that are registered for it, and what the
+first bytes of a payload have to look like. Rules are data: `tcp_rules`, `udp_rules` and
+`header_rules` list them, `tables` turns them into arrays for the kernel.
 """
 
 from enum import IntEnum, auto
@@ -10,36 +10,32 @@ from typing import Final, NamedTuple
 
 
 class Check(IntEnum):
-    """What judges a payload, beyond the patterns of its rule."""
+    """What judges a payload, beyond the patterns and lengths of its rule."""
 
-    PATTERN = 0  # the patterns alone
+    PATTERN = 0  # these alone
     TLS = auto()
     DTLS = auto()
+    QUIC = auto()
     HTTP = auto()
-    SSH = auto()
-    NBSS = auto()
-    NBDGM = auto()
-    TPKT = auto()
-    RPC_TCP = auto()
-    RPC_UDP = auto()
+    SIP = auto()
     PLAIN = auto()  # what may turn into TLS in the middle
     SOCKS = auto()
-    STUN_TCP = auto()
-    STUN = auto()
+    SSH = auto()
+    RPC_TCP = auto()
+    RPC_UDP = auto()
     DHCP = auto()
-    ISAKMP_NAT = auto()
-    QUIC = auto()
-    SIP = auto()
-    RIP = auto()
-    HSRP = auto()
-    BVLC = auto()
-    RX = auto()
-    SKINNY = auto()
     DNS_ANY = auto()  # a query on any port
-    WIREGUARD = auto()
-    IEC104 = auto()
-    DROPBOX = auto()
-    ENIP = auto()
+
+
+class Table(IntEnum):
+    """By which number a rule is found."""
+
+    TCP = 0  # a port
+    UDP = 1  # a port
+    ETHER = 2  # an EtherType
+    IP = 3  # an IP protocol
+    SAP = 4  # a service access point of LLC
+    PPP = 5  # a PPP protocol
 
 
 class Test(NamedTuple):
@@ -68,11 +64,13 @@ class Rule(NamedTuple):
     """One protocol: when a payload is taken for it, and what it is called."""
 
     label: str
-    ports: tuple[int, ...] = ()
+    ports: tuple[int, ...] = ()  # numbers of the table that the rule is listed in
     starts: tuple[Pattern, ...] = ()  # any one of them; none: whatever it begins with
     least: int = 1  # payload bytes
+    most: int = 0  # payload bytes, where there is a limit
     check: Check = Check.PATTERN
     pdu: Pdu | None = None
+    whole: bool = False  # by its own length, the message is all of the payload
     heuristic: bool = False  # tried on any port
     holds: bool = False  # a conversation that was recognised keeps it
 
@@ -111,5 +109,5 @@ def octets(digits: str, at: int = 0) -> Pattern:
     return tuple(tests)
 
 
-#: Length in the first four bytes, which counts itself or does not.
+#: Length in the first four bytes, which does not count itself.
 LENGTH_32: Final = Pdu(4, 0, 4, 4)

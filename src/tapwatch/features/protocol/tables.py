@@ -1,6 +1,5 @@
 """The rules as arrays, for the kernel."""
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from tapwatch.features.label_names import LABELS
 from tapwatch.features.protocol import header_rules
-from tapwatch.features.protocol.rules import Rule
+from tapwatch.features.protocol.rules import Rule, Table
 from tapwatch.features.protocol.tcp_rules import TCP_RULES
 from tapwatch.features.protocol.udp_rules import UDP_RULES
 
@@ -18,6 +17,7 @@ RULE: Final = np.dtype(
     [
         ("label", "<u2"),
         ("least", "<u2"),
+        ("most", "<u2"),
         ("first_pattern", "<u2"),
         ("end_pattern", "<u2"),
         ("check", "u1"),
@@ -27,6 +27,7 @@ RULE: Final = np.dtype(
         ("pdu_n_bytes", "u1"),
         ("pdu_add", "u1"),
         ("pdu_little", "u1"),
+        ("whole", "u1"),
     ],
     align=True,
 )
@@ -34,11 +35,23 @@ PATTERN: Final = np.dtype([("first_test", "<u2"), ("end_test", "<u2")], align=Tr
 TEST: Final = np.dtype([("at", "u1"), ("mask", "u1"), ("value", "u1")], align=True)
 
 _N_PORTS: Final = 1 << 16
-_N_ETHER_TYPES: Final = 1 << 16
 
-#: All rules in one list: those of TCP, then those of UDP, from 1 on.
-ALL_RULES: Final[tuple[Rule, ...]] = (*TCP_RULES, *UDP_RULES)
-N_TCP_RULES: Final = len(TCP_RULES)
+#: Instead of a label: the conversation has got another rule, which is to be asked.
+AGAIN: Final = -3
+
+#: The lists of rules, by the table that their numbers are of.
+RULES: Final[dict[Table, tuple[Rule, ...]]] = {
+    Table.TCP: TCP_RULES,
+    Table.UDP: UDP_RULES,
+    Table.ETHER: header_rules.ETHER_RULES,
+    Table.IP: header_rules.IP_RULES,
+    Table.SAP: header_rules.SAP_RULES,
+    Table.PPP: header_rules.PPP_RULES,
+}
+#: All of them one after the other, numbered from 1 on.
+ALL_RULES: Final[tuple[tuple[Table, Rule], ...]] = tuple(
+    (table, rule) for table, rules in RULES.items() for rule in rules
+)
 
 
 class Knowledge(NamedTuple):
@@ -47,15 +60,12 @@ class Knowledge(NamedTuple):
     rules: NDArray[Any]  # RULE (n_rules + 1,)
     patterns: NDArray[Any]  # PATTERN
     tests: NDArray[Any]  # TEST
-    ports: NDArray[np.uint16]  # (2, 65536) of TCP and UDP: where in `chains` their rules begin
+    ports: NDArray[np.uint16]  # (len(Table), 65536) where in `chains` a number's rules begin
     chains: NDArray[np.uint16]  # rules one after the other, ended by 0; the first entry is 0
     heuristics: NDArray[np.uint16]  # (2, n) rules that are tried on any port, ended by 0
-    ether_types: NDArray[np.uint16]  # (65536,) labels; 0 where none is known
-    ip_protocols: NDArray[np.uint16]  # (256,) labels
-    ppp_protocols: NDArray[np.uint16]  # (65536,) labels
-    saps: NDArray[np.uint16]  # (256,) labels
     snap: NDArray[np.int64]  # (n, 2) organisation and protocol, label
     link_types: NDArray[np.uint16]  # (65536,) labels
+    programs: NDArray[np.int64]  # (n, 2) program number of ONC RPC, label
     tunnel_ports: NDArray[np.uint8]  # (65536,) of UDP, 1 where a tunnel may be
     gtp: NDArray[np.uint16]  # (n_labels,) label of each label inside of GTP
 
@@ -65,12 +75,11 @@ def label_index(name: str) -> int:
     return LABELS.index(name)
 
 
-def rule_number(label: str, *, udp: bool) -> int:
-    """The first rule of this name on TCP or UDP."""
-    for number, rule in enumerate(ALL_RULES, 1):
-        if rule.label == label and udp == (number > N_TCP_RULES):
-            return number
-    raise KeyError(label)
+def rule_number(label: str, table: Table) -> int:
+    """Give the first rule of this name in a table."""
+    return next(
+        n for n, (of, rule) in enumerate(ALL_RULES, 1) if (of, rule.label) == (table, label)
+    )
 
 
 @cache
@@ -79,10 +88,11 @@ def knowledge() -> Knowledge:
     rules = np.zeros(len(ALL_RULES) + 1, RULE)
     patterns: list[tuple[int, int]] = []
     tests: list[tuple[int, int, int]] = []
-    for number, rule in enumerate(ALL_RULES, 1):
+    for number, (_, rule) in enumerate(ALL_RULES, 1):
         row = rules[number]
         row["label"] = label_index(rule.label)
-        row["least"], row["check"], row["holds"] = rule.least, rule.check, rule.holds
+        row["least"], row["most"] = rule.least, rule.most or 0xFFFF
+        row["check"], row["holds"], row["whole"] = rule.check, rule.holds, rule.whole
         row["first_pattern"] = len(patterns)
         for pattern in rule.starts:
             patterns.append((len(tests), len(tests) + len(pattern)))
@@ -100,30 +110,26 @@ def knowledge() -> Knowledge:
         ports,
         chains,
         _heuristics(),
-        _labels(header_rules.ETHER_TYPES, _N_ETHER_TYPES),
-        _labels(header_rules.IP_PROTOCOLS, 256),
-        _labels(header_rules.PPP_PROTOCOLS, 1 << 16),
-        _labels(header_rules.LLC_SAPS, 256),
         np.array([(k, label_index(v)) for k, v in header_rules.SNAP_PROTOCOLS.items()], np.int64),
         _labels(header_rules.LINK_TYPES, 1 << 16),
+        np.array([(k, label_index(v)) for k, v in header_rules.PROGRAMS.items()], np.int64),
         _tunnel_ports(),
         _gtp_labels(),
     )
 
 
-def _numbers(udp: bool) -> Sequence[tuple[int, Rule]]:
-    numbered = list(enumerate(ALL_RULES, 1))
-    return numbered[N_TCP_RULES:] if udp else numbered[:N_TCP_RULES]
+def _numbers(table: Table) -> list[tuple[int, Rule]]:
+    return [(number, rule) for number, (of, rule) in enumerate(ALL_RULES, 1) if of == table]
 
 
 def _chains() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """Rules by port, in the order of the list."""
-    ports = np.zeros((2, _N_PORTS), np.uint16)
+    """Rules by number, in the order of the list."""
+    ports = np.zeros((len(Table), _N_PORTS), np.uint16)
     chains = [0]
     known: dict[tuple[int, ...], int] = {}
-    for udp in (False, True):
+    for table in Table:
         by_port: dict[int, list[int]] = {}
-        for number, rule in _numbers(udp):
+        for number, rule in _numbers(table):
             for port in rule.ports:
                 by_port.setdefault(port, []).append(number)
         for port, numbers in by_port.items():
@@ -131,12 +137,12 @@ def _chains() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
             if chain not in known:
                 known[chain] = len(chains)
                 chains.extend((*chain, 0))
-            ports[int(udp), port] = known[chain]
+            ports[table, port] = known[chain]
     return ports, np.array(chains, np.uint16)
 
 
 def _heuristics() -> NDArray[np.uint16]:
-    lists = [[n for n, rule in _numbers(udp) if rule.heuristic] for udp in (False, True)]
+    lists = [[n for n, rule in _numbers(t) if rule.heuristic] for t in (Table.TCP, Table.UDP)]
     heuristics = np.zeros((2, max(map(len, lists)) + 1), np.uint16)
     for row, numbers in zip(heuristics, lists, strict=True):
         row[: len(numbers)] = numbers

@@ -2,7 +2,10 @@
 
 from typing import Final
 
-from tapwatch.features.protocol.rules import LENGTH_32, Check, Pdu, Rule, octets, text, texts
+from tapwatch.features.protocol.rules import LENGTH_32, Check, Pdu, Rule, Test, octets, text, texts
+
+_NBSS: Final = Pdu(4, 1, 3, 4)
+_ENIP: Final = Pdu(24, 2, 2, 24, True)
 
 TCP_RULES: Final[tuple[Rule, ...]] = (
     # Web and encryption.
@@ -65,7 +68,18 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
     Rule("DIAMETER", (3868,), (octets("01"),), least=4, pdu=Pdu(4, 1, 3, 0)),
     Rule("Socks", (1080,), check=Check.SOCKS),
     # Windows.
-    Rule("NBSS", (139, 445), check=Check.NBSS, pdu=Pdu(4, 1, 3, 4)),
+    # NetBIOS sessions (RFC 1002 section 4.3), and SMB without NetBIOS on port 445. What is neither
+    # is the middle of a message.
+    Rule("SMB", (139, 445), (octets("00") + text("\xffSMB", 4),), least=8, pdu=_NBSS),
+    Rule(
+        "SMB2",
+        (139, 445),
+        (octets("00") + text("\xfeSMB", 4), octets("00") + text("\xfdSMB", 4)),
+        least=8,
+        pdu=_NBSS,
+    ),
+    Rule("NBSS", (139, 445), tuple(octets(f"8{kind}") for kind in range(1, 6))),
+    Rule("TCP", (139, 445), pdu=_NBSS),
     Rule(
         "DCERPC",
         (),
@@ -79,7 +93,17 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
         pdu=Pdu(16, 8, 2, 0, True),
         heuristic=True,
     ),
-    Rule("TPKT", (102, 3389), check=Check.TPKT, holds=True),
+    # ISO transport (RFC 1006) and what remote desktops and S7 put into it.
+    Rule("RDP", (3389,), (octets("03 00 ?? ?? ?? e?"), octets("03 00 ?? ?? ?? d?")), least=12),
+    Rule(
+        "RDP",
+        (3389,),
+        tuple(octets(f"03 00 ?? ?? ?? f0 ?? {first}") for first in ("64", "68", "7f")),
+    ),
+    Rule("T.125", (3389,), (octets("03 00 ?? ?? ?? f0"),)),
+    Rule("S7COMM", (102,), (octets("03 00 ?? ?? ?? f0 ?? 32"),)),
+    Rule("COTP", (102, 3389), (octets("03 00"),), least=5),
+    Rule("TPKT", (102, 3389)),
     Rule("VNC", (5500, 5501, 5900, 5901)),
     Rule("VNC", (), texts("RFB 003.", "RFB 004."), least=12, heuristic=True, holds=True),
     # Databases, caches, queues.
@@ -151,18 +175,26 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
     Rule("Laplink", (1547,)),
     # Speech and pictures.
     Rule("SIP", (5060,), check=Check.SIP),
-    Rule("STUN", (3478,), check=Check.STUN_TCP, least=20, heuristic=True),
+    Rule(
+        "STUN",
+        (3478,),
+        tuple(octets(f"0{a} ?? ?? ?? 21 12 a4 42", at) for a in "01" for at in (0, 2)),
+        least=20,
+        heuristic=True,
+    ),
     Rule("Q.931", (), (octets("03 00 ?? ?? 08"),), least=5, heuristic=True),
-    Rule("SKINNY", (2000,), check=Check.SKINNY, least=12),
+    Rule("SKINNY", (2000,), (octets("?? 0? 00 00 ?? 00 00 00"),), least=12),
     Rule("MGCP", (2427, 2727)),
     Rule("MEGACO", (2944,)),
     Rule("MSRP", (2855,)),
     # Industry and power.
     Rule("Modbus/TCP", (502,), (octets("00 00", 2),), least=8, pdu=Pdu(6, 4, 2, 6)),
     Rule("DNP 3.0", (20000,), (octets("05 64"),), least=2),
-    Rule("IEC 60870-5-104", (2404,), check=Check.IEC104),
+    Rule("IEC 60870-5 ASDU", (2404,), (octets("68") + (Test(2, 0x01, 0x00),),), least=6),
+    Rule("IEC 60870-5-104", (2404,), (octets("68"),), least=6),
     Rule("SYNCHROPHASOR", (4712,), (octets("aa"),), least=4, pdu=Pdu(4, 2, 2, 0)),
-    Rule("ENIP", (44818,), check=Check.ENIP, least=24, pdu=Pdu(24, 2, 2, 24, True)),
+    Rule("CIP", (44818,), (octets("6f 00"), octets("70 00")), least=24, pdu=_ENIP),
+    Rule("ENIP", (44818,), least=24, pdu=_ENIP),
     Rule(
         "OpcUa",
         (4840,),

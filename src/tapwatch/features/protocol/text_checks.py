@@ -5,8 +5,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.features.protocol.tables import label_index, rule_number
-from tapwatch.features.protocol.tls import is_client_hello, tls_label
+from tapwatch.features.protocol.rules import Table
+from tapwatch.features.protocol.tables import AGAIN, label_index, rule_number
+from tapwatch.features.protocol.tls import is_client_hello
 from tapwatch.features.protocol.words import be8, be16, be32, helper
 
 _TCP = label_index("TCP")
@@ -18,9 +19,10 @@ _IPP = label_index("IPP")
 _HTTP2 = label_index("HTTP2")
 _SIP = label_index("SIP")
 _SIP_SDP = label_index("SIP/SDP")
-_R_TLS = rule_number("SSL", udp=False)
-_R_WEBSOCKET = rule_number("WebSocket", udp=False)
-_R_HTTP2 = rule_number("HTTP2", udp=False)
+_R_TLS = rule_number("SSL", Table.TCP)
+_R_HTTP = rule_number("HTTP", Table.TCP)
+_R_WEBSOCKET = rule_number("WebSocket", Table.TCP)
+_R_HTTP2 = rule_number("HTTP2", Table.TCP)
 
 #: How far into a segment a header block is read.
 _MAX_HEADER_BYTES: Final = 2048
@@ -53,9 +55,7 @@ def is_http(data: NDArray[np.uint8], lo: int, hi: int) -> bool:
 
 
 @helper
-def http_label(
-    data: NDArray[np.uint8], lo: int, hi: int, end: int, talk: Any, is_certain: int
-) -> int:
+def http_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, is_certain: int) -> int:
     """Label of a TCP segment that may be HTTP; 0 where it is not.
 
     On its ports, what comes before any request or response is nobody's.
@@ -69,7 +69,7 @@ def http_label(
             return 0
         if talk["state"] == _CONNECTED and is_client_hello(data, lo, hi):
             talk["rule"] = _R_TLS
-            return tls_label(data, lo, hi, end, talk, 1)
+            return AGAIN
         return _HTTP if talk["state"] else _TCP
     stop = min(hi, lo + _MAX_HEADER_BYTES)
     if not is_certain and not _has_version(data, lo, stop):
@@ -184,10 +184,15 @@ def sip_label(data: NDArray[np.uint8], lo: int, hi: int) -> int:
 
 
 @helper
-def plain_label(data: NDArray[np.uint8], lo: int, hi: int, end: int, talk: Any, label: int) -> int:
-    """A protocol that may turn into TLS (STARTTLS and its kin), and does so here or does not."""
+def plain_label(
+    data: NDArray[np.uint8], lo: int, hi: int, talk: Any, label: int, is_proxy: int
+) -> int:
+    """A protocol that may turn into TLS (STARTTLS and its kin), or, a proxy's, into HTTP."""
     if is_client_hello(data, lo, hi):
         talk["rule"] = _R_TLS
         talk["memory"] = 0
-        return tls_label(data, lo, hi, end, talk, 1)
+        return AGAIN
+    if is_proxy and is_http(data, lo, hi):
+        talk["rule"] = _R_HTTP
+        return AGAIN
     return label

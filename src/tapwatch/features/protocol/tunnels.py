@@ -1,6 +1,6 @@
 """What tunnels carry, and where it begins.
 
-Every function returns a label, what follows (an EtherType, FRAME_OF plus a link type, or IS_GTP), and
+Every function returns a label, what follows (an EtherType, FRAME_OF plus a link type, or GTP_PACKET), and
 where that begins. The label is ON where something follows, or where, with 0 for what, there is no
 tunnel.
 """
@@ -23,7 +23,7 @@ from tapwatch.features.protocol.tables import label_index
 from tapwatch.features.protocol.words import be8, be16, be32, helper
 
 #: An IP packet inside of GTP, instead of its EtherType.
-IS_GTP: Final = 1 << 20
+GTP_PACKET: Final = 1 << 20
 
 _GRE, _ERSPAN = label_index("GRE"), label_index("ERSPAN")
 _NHRP, _CDP, _WLAN = label_index("NHRP"), label_index("CDP"), label_index("802.11")
@@ -158,7 +158,7 @@ def _open_gtp(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]
             here += n_bytes
     if hi <= here:
         return ON, 0, lo
-    return ON, IS_GTP if be8(data, here) >> 4 in (4, 6) else 0, here
+    return ON, GTP_PACKET if be8(data, here) >> 4 in (4, 6) else 0, here
 
 
 @helper

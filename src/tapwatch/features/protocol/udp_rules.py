@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from tapwatch.features.protocol.rules import Check, Rule, octets, text, texts
+from tapwatch.features.protocol.rules import Check, Pdu, Rule, Test, octets, texts
+
+_AFS: Final = (7000, 7001, 7002, 7003, 7004, 7005, 7006, 7007, 7008, 7009, 7021)
 
 UDP_RULES: Final[tuple[Rule, ...]] = (
     # Names and addresses.
@@ -11,7 +13,8 @@ UDP_RULES: Final[tuple[Rule, ...]] = (
     Rule("MDNS", (5353,), least=12),
     Rule("LLMNR", (5355,), least=12),
     Rule("NBNS", (137,), least=12),
-    Rule("NBDS", (138,), check=Check.NBDGM, least=10),
+    Rule("BROWSER", (138,), (octets("1?") + octets("ff 53 4d 42", 82),), least=86),
+    Rule("NBDS", (138,), least=10),
     Rule("DHCP", (67, 68, 4011), check=Check.DHCP, least=20),
     Rule("DHCPv6", (546, 547), least=4),
     Rule("NAT-PMP", (5350, 5351), (octets("00"),), least=2),
@@ -20,7 +23,8 @@ UDP_RULES: Final[tuple[Rule, ...]] = (
     Rule("SRVLOC", (427,)),
     Rule("MNDP", (5678,), least=4),
     Rule("BJNP", (8611, 8612, 8613, 8614), texts("BJNP", "BNJB", "BJNB", "MFNP"), least=16),
-    Rule("DB-LSP-DISC", (17500,), check=Check.DROPBOX),
+    Rule("DB-LSP-DISC/JSON", (17500,), texts("{")),
+    Rule("DB-LSP-DISC", (17500,)),
     Rule("XDMCP", (177,), (octets("00 01"),), least=6),
     Rule("lw_res", (921,)),
     # Time, management, records.
@@ -60,17 +64,25 @@ UDP_RULES: Final[tuple[Rule, ...]] = (
     Rule("CLDAP", (389,), (octets("30"),), least=2),
     Rule("PANA", (716,), least=16),
     Rule("ISAKMP", (500,), least=28),
-    Rule("UDPENCAP", (4500,), check=Check.ISAKMP_NAT),
+    # What shares port 4500 (RFC 3948): key exchange, ESP, keep-alives.
+    Rule("ISAKMP", (4500,), (octets("00 00 00 00"),), least=4),
+    Rule("ESP", (4500,), least=4),
+    Rule("UDPENCAP", (4500,)),
     Rule("OpenVPN", (1194,), least=2),
     Rule("DTLS", (853, 2221, 5684, 5868), check=Check.DTLS, least=13),
     Rule("DTLS", (), check=Check.DTLS, least=13, heuristic=True, holds=True),
-    Rule("WireGuard", (), least=32, check=Check.WIREGUARD, heuristic=True),
+    Rule("WireGuard", (), (octets("01 00 00 00"),), least=148, most=148, heuristic=True),
+    Rule("WireGuard", (), (octets("02 00 00 00"),), least=92, most=92, heuristic=True),
+    Rule("WireGuard", (), (octets("03 00 00 00"),), least=64, most=64, heuristic=True),
+    Rule("WireGuard", (), (octets("04 00 00 00"),), least=32, heuristic=True),
     # Routing.
-    Rule("RIPv2", (520,), check=Check.RIP, least=2),
+    Rule("RIPv1", (520,), (octets("01", 1),), least=2),
+    Rule("RIPv2", (520,), least=2),
     Rule("RIPng", (521,), least=4),
     Rule("BFD Control", (3784, 4784, 6784, 7784), least=24),
     Rule("BFD Echo", (3785,)),
-    Rule("HSRP", (1985, 2029), check=Check.HSRP, least=6),
+    Rule("HSRPv2", (1985, 2029), (octets("01 28"), octets("02 04")), least=6),
+    Rule("HSRP", (1985, 2029), least=6),
     Rule("GLBP", (3222,), least=12),
     Rule("LDP", (646,), (octets("00 01"),), least=10),
     Rule("MPLS ECHO", (3503,), least=5),
@@ -96,7 +108,24 @@ UDP_RULES: Final[tuple[Rule, ...]] = (
     Rule("AYIYA", (5072,), least=8),
     # Browsers, calls, streams.
     Rule("QUIC", (), check=Check.QUIC, least=5, heuristic=True, holds=True),
-    Rule("STUN", (3478,), check=Check.STUN, least=20, heuristic=True, holds=False),
+    # RFC 8489 by its cookie, RFC 3489 by its length.
+    Rule(
+        "STUN",
+        (),
+        (octets("00 ?? ?? ?? 21 12 a4 42"), octets("01 ?? ?? ?? 21 12 a4 42")),
+        least=20,
+        heuristic=True,
+    ),
+    Rule(
+        "CLASSIC-STUN",
+        (),
+        tuple(octets(f"{a} 0{b} ??") for a in ("00", "01") for b in "1234")
+        + tuple(octets(f"01 1{b} ??") for b in "1234"),
+        least=20,
+        pdu=Pdu(20, 2, 2, 20),
+        whole=True,
+        heuristic=True,
+    ),
     Rule("SIP", (5060,), check=Check.SIP, least=2),
     Rule(
         "SIP",
@@ -116,12 +145,8 @@ UDP_RULES: Final[tuple[Rule, ...]] = (
     # Remote procedure calls, files.
     Rule("RPC", (111,), check=Check.RPC_UDP, least=8, heuristic=True, holds=True),
     Rule("TFTP", (69,), least=2),
-    Rule(
-        "AFS (RX)",
-        (7000, 7001, 7002, 7003, 7004, 7005, 7006, 7007, 7008, 7009, 7021),
-        check=Check.RX,
-        least=28,
-    ),
+    Rule("AFS (RX)", _AFS, (octets("01", 20),), least=28),
+    Rule("RX", _AFS, least=28),
     Rule(
         "DCERPC",
         (),
@@ -138,7 +163,23 @@ UDP_RULES: Final[tuple[Rule, ...]] = (
     Rule("UFTP", (1044,), least=4),
     Rule("NCP", (524,), least=8),
     # Industry.
-    Rule("BACnet", (47808,), check=Check.BVLC, least=4),
+    Rule(
+        "BACnet-NPDU",
+        (47808,),
+        (
+            *(octets(f"81 {kind}") + (Test(5, 0x80, 0x80),) for kind in ("09", "0a", "0b")),
+            octets("81 04") + (Test(11, 0x80, 0x80),),
+        ),
+        least=6,
+    ),
+    Rule(
+        "BACnet-APDU",
+        (47808,),
+        tuple(octets(f"81 {kind}") for kind in ("04", "09", "0a", "0b")),
+        least=6,
+    ),
+    Rule("BVLC", (47808,), (octets("81"),), least=4),
+    Rule("CIP", (44818,), (octets("6f 00"), octets("70 00")), least=24),
     Rule("ENIP", (44818,), least=24),
     Rule("CIP I/O", (2222,), least=4),
     Rule("SYNCHROPHASOR", (4713,), (octets("aa"),), least=14),
