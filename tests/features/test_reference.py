@@ -23,7 +23,8 @@ def test_every_column_and_digest_is_on_the_page():
     for schema in SCHEMAS.values():
         assert schema.digest in text
         for c in schema.columns:
-            assert f"| `{c.name}` | {c.unit} | {c.dtype} | {c.formula} |" in text
+            dtype = f"one of: {', '.join(c.categories)}" if c.categories else c.dtype
+            assert f"| `{c.name}` | {c.unit} | {dtype} | {c.formula} |" in text
         for name in identity_of(schema.view):
             assert f"| `{name}` |" in text
 
