@@ -322,7 +322,7 @@ def test_where_batches_end_does_not_show(seed, borders):
 
     whole = update(VIEWS["kdd"](np.float64, kdd_config(hosts=16)), flows)
     assert np.concatenate([p.values for p in pieces]).tolist() == whole.values.tolist()
-    assert np.concatenate([p.rows for p in pieces]).tobytes() == whole.rows.tobytes()
+    assert np.concatenate([p.rows for p in pieces]).tolist() == whole.rows.tolist()
 
 
 def test_a_time_that_goes_back_counts_as_the_latest():
