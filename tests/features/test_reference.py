@@ -24,7 +24,8 @@ def test_every_column_and_digest_is_on_the_page():
         assert schema.digest in text
         for c in schema.columns:
             dtype = f"one of: {', '.join(c.categories)}" if c.categories else c.dtype
-            assert f"| `{c.name}` | {c.unit} | {dtype} | {c.formula} |" in text
+            formula = c.formula.replace("|", "\\|")
+            assert f"| `{c.name}` | {c.unit} | {dtype} | {formula} |" in text
         for name in identity_of(schema.view):
             assert f"| `{name}` |" in text
 
