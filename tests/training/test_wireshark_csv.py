@@ -1,9 +1,13 @@
 """A list of packets that Wireshark exported, read as rows of the packet view."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tapwatch.errors import CaptureError, ConfigError
 from tapwatch.features import SCHEMAS
@@ -23,6 +27,26 @@ def line(time="0.5", protocol="TCP", info=ACK, src="10.0.0.1", dst="10.0.0.2", l
     """One line as Wireshark writes it."""
     fields = ("1", time, src, dst, protocol, length, info.replace('"', '""'))
     return ",".join(f'"{field}"' for field in fields) + "\n"
+
+
+DAMAGED = (
+    line("0.1", info="[TCP Retransmission] 1 → 2 [SYN] Seq=0 Win=9 Len=0 MSS=1460 WS=128"),
+    line("0.2", protocol="UDP", info="53 → 50000 Len=100"),
+    line("0.3", protocol="ARP", info="Who has 10.0.0.1? Tell 10.0.0.2", dst="Broadcast"),
+    line("0.4", protocol="ICMP", info="Destination unreachable (Unknown code: 17)"),
+    line("0.5", protocol="ICMPv6", info="Router Advertisement from 02:00:00:00:00:01"),
+    line("0.6", protocol="IPv4", info="Fragmented IP protocol (proto=UDP 17, off=1480, ID=0d1e)"),
+    line(
+        "0.7", protocol="SSH", info="Client: [TCP Out-Of-Order] , Encrypted packet", src="fe80::1"
+    ),
+)
+LEFT_OUT = (
+    "line_too_long",
+    "wrong_number_of_fields",
+    "repeated_header",
+    "time_unreadable",
+    "length_unreadable",
+)
 
 
 def read(path: Path) -> tuple[list[dict[str, float]], dict[str, int]]:
@@ -473,14 +497,41 @@ def test_parts_do_not_show(rows_of, monkeypatch):
 def test_pairs_that_are_remembered_are_bounded():
     """Those that were silent longest give way, and are counted."""
     met = LastMet(capacity=2)
-    import pyarrow as pa
-
     for k, name in enumerate("abc"):
         met.gaps(pa.array([name]), pa.array(["z"]), np.array([k]))
     either, this_way = met.gaps(pa.array(["c", "a"]), pa.array(["z", "z"]), np.array([10, 10]))
 
     assert met.forgotten == 2
     assert either.tolist() == this_way.tolist() == [8, 0]
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.integers(0, 2**32), st.sampled_from([1, 5, 60]))
+def test_no_damage_makes_it_fail_otherwise_than_by_name(seed, n_changes):
+    """Bytes changed, cut out and doubled: rows with finite values and counts, or a CaptureError."""
+    rng = np.random.default_rng(seed)
+    raw = bytearray((HEADER + "".join(DAMAGED)).encode())
+    for _ in range(n_changes):
+        at, length = int(rng.integers(len(raw))), int(rng.integers(1, 30))
+        change = rng.integers(3)
+        if change == 0:
+            raw[at] = rng.choice(np.frombuffer(b'",\r\n\x00\xff[]()9-.\xe2', np.uint8))
+        elif change == 1:
+            del raw[at : at + length]
+        else:
+            raw[at:at] = raw[at : at + length]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "export.csv"
+        path.write_bytes(raw)
+
+        try:
+            rows, counts = read(path)
+        except CaptureError:
+            return
+
+    n_left_out = sum(counts.get(reason, 0) for reason in LEFT_OUT)
+    assert len(rows) + n_left_out <= raw.count(b"\n") + raw.count(b"\r")
+    assert all(value >= 0 for row in rows for value in row.values())
 
 
 def test_what_is_no_export_is_not_recognised(tmp_path):
