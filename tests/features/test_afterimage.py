@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tapwatch.config import AfterimageConfig, Config, FlowConfig
 from tapwatch.features import SCHEMAS, VIEWS
+from tapwatch.features.afterimage_columns import LAMBDAS
 from tapwatch.features.afterimage_kernel import _forget
 from tapwatch.features.afterimage_layout import BOTH_WAYS, JITTER, ONE_WAY, no_streams
 from tapwatch.features.entities import ENTITY_BYTES
@@ -305,10 +306,11 @@ def test_frames_without_addresses_are_one_stream():
 def test_factors_are_right_to_13_digits():
     """From a nanosecond to three centuries, every power is that of the library."""
     fade = np.zeros((2, 5))
+    assert LAMBDAS == (5, 3, 1, 0.1, 0.01)
     for gap_s in [0.0, *10.0 ** np.arange(-9, 10.1, 0.25)]:
         _forget(fade, 1, float(gap_s))
 
-        expected = [2.0 ** (-rate * gap_s) for rate in (5, 3, 1, 0.1, 0.01)]
+        expected = [2.0 ** (-rate * gap_s) for rate in LAMBDAS]
         assert fade[1].tolist() == pytest.approx(expected, rel=1e-13, abs=1e-300)
         assert not fade[0].any()
 

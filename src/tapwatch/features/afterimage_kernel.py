@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import njit
 
-from tapwatch.features.afterimage_columns import LAMBDAS, N_BOTH_WAYS, N_ONE_WAY
+from tapwatch.features.afterimage_columns import N_BOTH_WAYS, N_ONE_WAY
 from tapwatch.features.afterimage_layout import N_LAMBDAS
 from tapwatch.features.arithmetic import elapsed_ns, mix
 from tapwatch.features.entities import address_hash, helper, meet, pair_hash
@@ -22,9 +22,6 @@ _FIRST_WEIGHT = 1e-20  # Kitsune's: what a stream weighs before its first frame
 _FLOOR = 1e-9  # variances below it, relative to the squared mean, are the noise of rounding
 _N_ONE_WAY_COLUMNS = N_ONE_WAY * N_LAMBDAS
 _N_BOTH_WAYS_COLUMNS = N_BOTH_WAYS * N_LAMBDAS
-
-# The powers below are of these five.
-assert LAMBDAS == (5.0, 3.0, 1.0, 0.1, 0.01)
 
 
 @njit(nogil=True, cache=True)
@@ -132,8 +129,8 @@ def _is_loop(key):  # type: ignore[no-untyped-def]
 
 @helper
 def _forget(fade, which, gap_s):  # type: ignore[no-untyped-def]
-    # fade[which] becomes 2^(-lambda * gap) for each lambda. 2^-gap and 2^(-gap/100) are computed,
-    # the others are powers of these, right to ten times the rounding of one product.
+    # fade[which] becomes 2^(-lambda * gap) for each lambda of LAMBDAS. 2^-gap and 2^(-gap/100) are
+    # computed, the others are powers of these, right to ten times the rounding of one product.
     if gap_s == 0.0:
         for k in range(N_LAMBDAS):
             fade[which, k] = 1.0
