@@ -302,7 +302,7 @@ class NaiveHosts:
             "packet_bytes_mean": n_bytes / packets,
             "packet_bytes_max": max(r.lengths),
             "packet_size_entropy": entropy(Counter(min(x // 100, 15) for x in r.lengths).values()),
-            "active_s": (max(r.times) - min(r.times)) / 1e9,
+            "active_s": min(max(r.times) - min(r.times), self.n_panes * self.hop_ns) / 1e9,
             "busy_share": n_busy / (64 * self.n_panes),
             "tcp_share": n["tcp"] / packets,
             "udp_share": n["udp"] / packets,

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from tapwatch.config import WindowsConfig
+from tapwatch.alerts import Policy
+from tapwatch.config import AlertsConfig, WindowsConfig
 from tapwatch.features import VIEWS
 from tapwatch.tables import FLOW, FRAME, LINK, PACKET, EndReason, Traffic
+from tests.alerts import made as alerts_made
 from tests.features.host_craft import datagrams, dns_message, is_host, made, of_host, told
 from tests.flows.craft import ACK, ICMP, ICMPV6, RST, SYN, T0, UDP, S, packet
 
@@ -383,6 +385,14 @@ def test_silence_ends_a_window():
     assert {t.name: t.values[()] for t in view.tallies()}["host_late_packets_total"] == 1
 
 
+def test_a_packet_from_long_ago_does_not_make_a_host_old():
+    """It counts in the open window, and no host is active for longer than that lasts."""
+    packets = [packet(0, 1, 2), packet(-900, 1, 2), packet(1, 1, 2)]
+
+    assert of_host(1, packets)["active_s"] == 5
+    assert of_host(1, packets)["packets_out"] == 3
+
+
 @pytest.mark.parametrize("jump_ns", [10**15, (1 << 63) - 1 - T0, -T0 - (1 << 62), -T0 - (1 << 63)])
 def test_a_jump_in_time_makes_no_empty_windows(jump_ns):
     """However far: the window before it, and the one behind it."""
@@ -426,3 +436,15 @@ def test_an_empty_source_has_no_rows():
     assert len(view.close()) == len(view.finish(np.zeros(0, FLOW))) == 0
     assert view.close().values.dtype == np.float32
     assert {t.values[()] for t in view.tallies() if t.name != "host_capacity"} == {0}
+
+
+def test_an_alert_about_a_host_names_no_protocol_and_is_one_a_window():
+    """Overlapping windows hold the same packets, and are different rows."""
+    policy = Policy(AlertsConfig(hold_down_s=0.0))
+    rows = [alerts_made.row(order_ns=at, proto=0, is_flow=0) for at in (1, 2)]
+    scores = alerts_made.scores(rows, view="host")
+
+    first, second = (policy.judge(scores, k, alerts_made.names, ["eth0"]) for k in range(2))
+
+    assert (first.entity, first.proto, first.flow_id) == ("10.0.0.1", "", 0)
+    assert first.alert_id != second.alert_id

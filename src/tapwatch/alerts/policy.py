@@ -277,6 +277,8 @@ def identify(scores: Scores, row: Any) -> str:
         scores.detector,
         *(int(row[field]) for field in ("frame_number", "flow_id", "first_ts_ns", "last_ts_ns")),
         *(int(row[field]) for field in ("src_hi", "src_lo")),
+        # Windows that overlap may hold the same packets of a host.
+        *((int(row["order_ns"]),) if scores.view == "host" else ()),
     )
     return hashlib.blake2b("\0".join(map(str, what)).encode(), digest_size=8).hexdigest()
 
@@ -318,7 +320,8 @@ def compose(
         dst=names.dst[0],
         src_port=int(row["src_port"]) if ports else 0,
         dst_port=int(row["dst_port"]) if ports else 0,
-        proto=names.proto[0],
+        # A host's row is of all protocols.
+        proto="" if scores.view == "host" else names.proto[0],
         vlan=int(row["vlan"]),
         in_iface=interfaces[interface] if interface < len(interfaces) else "",
         flow_id=int(row["flow_id"]) if is_flow else 0,

@@ -203,7 +203,8 @@ class HostView:
         summaries = np.empty(len(order_ns), SUMMARY)
         merged_words = merged.view(np.uint64).reshape(-1, HOST_WORDS)
         merge_records(memory, order, firsts, merged, merged_words, self._merged_sets, summaries)
-        values = host_values(merged, summaries, self._panes.n_panes, self._dtype)
+        panes = self._panes
+        values = host_values(merged, summaries, panes.hop_ns, panes.n_panes, self._dtype)
         return values, host_identity(merged, order_ns, reason)
 
     def _joined(self, made: list[_Made]) -> FeatureBatch:

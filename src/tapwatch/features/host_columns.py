@@ -94,7 +94,7 @@ _VOLUME: Final = (
     _real(
         "active_s",
         "s",
-        "time from its earliest to its latest packet in the window",
+        "time from its earliest to its latest packet in the window, at most the window's length",
         "tapwatch",
         "how long it was seen",
     ),

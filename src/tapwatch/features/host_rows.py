@@ -28,7 +28,11 @@ _NS_PER_S: Final = 1e9
 
 
 def host_values(
-    records: NDArray[Any], summaries: NDArray[Any], n_panes: int, dtype: type[np.floating[Any]]
+    records: NDArray[Any],
+    summaries: NDArray[Any],
+    hop_ns: int,
+    n_panes: int,
+    dtype: type[np.floating[Any]],
 ) -> NDArray[Any]:
     """Compute the matrix.
 
@@ -36,8 +40,8 @@ def host_values(
     ----------
     records : HOST (n,)
     summaries : SUMMARY (n,)
-    n_panes : int
-        Of a window.
+    hop_ns, n_panes : int
+        A window is so many hops.
     dtype : float32 or float64
 
     Returns
@@ -46,6 +50,7 @@ def host_values(
     """
     values = np.empty((len(records), len(HOST_COLUMNS)), dtype)
     _write_volume(records, values)
+    _write_times(records, hop_ns * n_panes, values)
     values[:, AT.busy_share] = summaries["n_busy"] / (N_SLICES * n_panes)
     values[:, AT.packet_size_entropy] = summaries["size_entropy"]
     values[:, AT.peer_port_entropy] = summaries["port_entropy"][:, 0]
@@ -96,16 +101,20 @@ def _write_volume(records: NDArray[Any], values: NDArray[Any]) -> None:
     values[:, AT.upload_share] = _per(out, n_bytes)
     values[:, AT.packet_bytes_mean] = _per(n_bytes, packets)
     values[:, AT.packet_bytes_max] = records["largest_bytes"]
-    # Times may lie further apart than 64 bits hold: the difference of floats cannot overflow.
-    first_ns, last_ns = records["first_ts_ns"], records["last_ts_ns"]
-    is_far = (last_ns >= 0) & (first_ns < 0)
-    exact_ns = np.where(is_far, 0, last_ns) - np.where(is_far, 0, first_ns)
-    far_ns = last_ns.astype(np.float64) - first_ns.astype(np.float64)
-    values[:, AT.active_s] = np.where(is_far, far_ns, exact_ns) / _NS_PER_S
     values[:, AT.tcp_share] = _per(_both(records["tcp"]), packets)
     values[:, AT.udp_share] = _per(records["udp"], packets)
     values[:, AT.icmp_share] = _per(records["icmp"], packets)
     values[:, AT.group_share] = _per(records["group"], records["packets"][:, 0])
+
+
+def _write_times(records: NDArray[Any], window_ns: int, values: NDArray[Any]) -> None:
+    # Times may lie further apart than 64 bits hold: floats cannot overflow, and only what is within
+    # a window, where they would round, has to be exact.
+    first_ns, last_ns = records["first_ts_ns"], records["last_ts_ns"]
+    is_far = last_ns.astype(np.float64) - first_ns.astype(np.float64) > 2.0 * window_ns
+    near_ns = np.where(is_far, 0, last_ns) - np.where(is_far, 0, first_ns)
+    active_ns = np.where(is_far, window_ns, np.minimum(near_ns, window_ns))
+    values[:, AT.active_s] = active_ns / _NS_PER_S
 
 
 def _write_flows(records: NDArray[Any], distinct: NDArray[np.int64], values: NDArray[Any]) -> None:
