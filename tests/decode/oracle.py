@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tapwatch.capture import open_captures
 from tapwatch.decode import Decoder
 from tapwatch.errors import CaptureError
-from tapwatch.tables import PACKET
+from tapwatch.tables import PACKET, TcpAnalysis
 from tests.shared_data import shared_data, shared_oracle
 
 Rows = NDArray[Any]
@@ -141,7 +141,10 @@ FIELDS = [
     *_transport("icmp", (1,), **_CODES),
     *_transport("icmpv6", (58,), **_CODES),
 ]
-_SAID = ["capture", "frame_protocols"]
+_SAID = [
+    *("capture", "frame_protocols", "tcp_stream"),
+    *(f"tcp_analysis_{bit.name.lower()}" for bit in TcpAnalysis if bit.name),
+]
 
 
 @dataclass(frozen=True)

@@ -61,10 +61,6 @@ def analyse(
     numbers = np.empty(len(packets), np.int32)
     hashes = np.empty(len(packets), np.uint64)
     count = _choose(packets, keys, table, task, numbers, hashes)
-    for k in range(min(2 * _AHEAD, count)):
-        _fetch_slot(table, hashes[k])
-    for k in range(min(_AHEAD, count)):
-        _fetch_row(table, hashes[k])
     for k in range(count):
         if k + 2 * _AHEAD < count:
             _fetch_slot(table, hashes[k + 2 * _AHEAD])
@@ -101,12 +97,12 @@ def _choose(
     return count
 
 
-@njit(forceinline=True)
+@njit
 def _fetch_slot(table: Table, conversation_hash: Any) -> None:
     prefetch(table.slots, _wanted_slot(table, conversation_hash))
 
 
-@njit(forceinline=True)
+@njit
 def _fetch_row(table: Table, conversation_hash: Any) -> None:
     # Mostly a conversation is in the slot that it wants.
     number = wide(table.slots[_wanted_slot(table, conversation_hash)]["row"]) - 1

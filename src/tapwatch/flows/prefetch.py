@@ -31,12 +31,12 @@ else:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             kind = signature.args[0]
             view = context.make_array(kind)(context, builder, arguments[0])
-            record = cgutils.get_item_pointer(
+            record = cgutils.get_item_pointer(  # type: ignore[no-untyped-call]
                 context, builder, kind, view, [arguments[1]], wraparound=False
             )
             byte, integer = ir.IntType(8), ir.IntType(32)
             first = builder.bitcast(record, byte.as_pointer())
-            function = cgutils.get_or_insert_function(
+            function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
                 builder.module,
                 ir.FunctionType(ir.VoidType(), [first.type, integer, integer, integer]),
                 "llvm.prefetch.p0",

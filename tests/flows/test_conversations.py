@@ -1,0 +1,233 @@
+"""The conversation table: its twin, its bounds, and what must not change its output."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tapwatch.config import Config, ConversationsConfig, FlowConfig
+from tapwatch.errors import ConfigError
+from tapwatch.flows import FlowTable
+from tapwatch.tables import LINK, PACKET
+from tests.flows import naive_conversations as naive
+from tests.flows.agreement import as_dicts
+from tests.flows.segment_cases import CASES
+from tests.flows.segments import ACK, FIN, PSH, RST, SYN, Segment, mirrored, rows_of, shifted
+from tests.flows.test_captures import decoded
+from tests.shared_data import shared_data
+
+DEFAULT = ConversationsConfig()
+TINY = ConversationsConfig(capacity=64)  # one conversation a bucket
+
+
+def analysed(
+    rows: NDArray[Any],
+    config: ConversationsConfig = DEFAULT,
+    *,
+    batch: int = 8192,
+    workers: int = 1,
+    suspend: bool = False,
+) -> tuple[list[tuple[int, int]], dict[str, float]]:
+    """Analysis and gap of each packet, and the counts at the end."""
+    table = FlowTable(FlowConfig(), workers=workers, conversations=config)
+    found: list[tuple[int, int]] = []
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        links = table.update(part, int(part["clock_ns"][-1])).links
+        assert links.dtype == LINK
+        found += zip(links["tcp_analysis"].tolist(), links["tcp_gap_ns"].tolist(), strict=True)
+        if suspend:
+            state = table.suspend()
+            table = FlowTable(FlowConfig(), workers=workers, conversations=config)
+            table.resume(state)
+    counts = {tally.name: tally.values[()] for tally in table.tallies() if not tally.labels}
+    return found, counts
+
+
+def assert_agree(rows: NDArray[Any], config: ConversationsConfig = DEFAULT) -> None:
+    """Kernel and twin say the same of every packet."""
+    assert rows.dtype == PACKET
+    assert analysed(rows, config)[0] == naive.analyse(as_dicts(rows), config.capacity)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("is_mirrored", [False, True])
+@pytest.mark.parametrize("seq", [0, 2**32 - 1050, 2**31 - 1050, 2**32 - 5050])
+def test_says_what_is_written(name, is_mirrored, seq):
+    """Each condition, begun by either side, also where sequence numbers wrap or change sign."""
+    segments = mirrored(CASES[name]) if is_mirrored else CASES[name]
+
+    found = analysed(rows_of(shifted(segments, seq)))[0]
+
+    assert [bits for bits, _ in found] == [int(segment.says) for segment in segments]
+
+
+@pytest.mark.kernel
+def test_versions_ports_tunnels_make_conversations_and_vlans_do_not():
+    """The same numbers in another conversation say nothing of this one."""
+    first = Segment(0, 0, ACK, 1000, 5000, 100)
+    again = Segment(50, 0, ACK, 1000, 5000, 100)
+    rows = rows_of([first, again, again, again, again])
+    rows[1]["ip_version"] = 6
+    rows[2]["src_port"] += 1
+    rows[3]["tunnel_id"] = 7
+    rows[4]["n_vlan_tags"], rows[4]["vlan_tci"] = 1, 5
+
+    assert [bits for bits, _ in analysed(rows)[0]] == [0, 0, 0, 0, 1]
+    assert_agree(rows)
+
+
+SEGMENTS = st.builds(
+    Segment,
+    at_ms=st.sampled_from([0, 0.5, 1, 2.999999, 3, 19.999999, 20, 25, 70, 5000]),
+    sender=st.integers(0, 1),
+    flags=st.sampled_from(
+        [ACK] * 5 + [PSH | ACK, SYN, SYN | ACK, FIN | ACK, RST, RST | ACK, 0, SYN | FIN]
+    ),
+    seq=st.integers(0, 6),
+    ack=st.integers(0, 6),
+    length=st.sampled_from([0, 0, 0, 1, 1, 2, 3]),
+    window=st.integers(0, 4),
+    scale=st.sampled_from([255] * 4 + [0, 1, 14]),
+    conversation=st.sampled_from([0, 0, 0, 1]),
+    vlan=st.sampled_from([-1, -1, 5]),
+    ip_version=st.sampled_from([4, 4, 4, 6]),
+    more_fragments=st.sampled_from([0] * 9 + [1]),
+)
+BASES = st.sampled_from([0, 1, 1000, 2**31 - 3, 2**32 - 3])
+
+
+@pytest.mark.kernel
+@settings(deadline=None, max_examples=300)
+@given(st.lists(SEGMENTS, max_size=40), BASES)
+@example([Segment(0, 0, SYN, 6, window=4), Segment(0, 0, ACK, 7, length=3, window=4)], 2**32 - 3)
+def test_agrees_with_the_twin(segments: Sequence[Segment], base: int):
+    """Few sequence numbers, both directions, around the wrap, times in any order."""
+    assert_agree(rows_of(shifted(segments, base)))
+
+
+@pytest.mark.kernel
+def test_agrees_with_the_twin_when_it_forgets():
+    """With one or two conversations a bucket, the one that was silent longest makes room."""
+    rng = np.random.default_rng(3)
+    which = np.minimum(rng.geometric(0.01, 3000), 400)
+    segments = [
+        Segment(k, int(rng.integers(2)), ACK, int(rng.integers(1, 9)), 1, 1, conversation=int(c))
+        for k, c in enumerate(which)
+    ]
+    rows = rows_of(segments)
+    rows["n_vlan_tags"] = rng.integers(0, 2, len(rows))
+
+    for capacity in (64, 128):
+        config = ConversationsConfig(capacity=capacity)
+        assert_agree(rows, config)
+        counts = analysed(rows, config)[1]
+        assert counts["conversations_evicted_total"] > 300
+        assert counts["conversations_held"] <= counts["conversations_capacity"] == capacity
+    assert analysed(rows)[0] != analysed(rows, TINY)[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nDPI/1kxun.pcap", "nDPI/weibo.pcap", "nDPI/reasm_crash_anon.pcapng"],
+)
+def test_agrees_with_the_twin_on_real_traffic(name):
+    """Whatever the batch and the workers, over suspension, and with room for few conversations."""
+    path = shared_data() / "pcaps" / name
+    if not path.exists():
+        pytest.fail(f"{path}: want the capture that the corpus has")
+    rows = decoded(path)
+
+    expected = naive.analyse(as_dicts(rows))
+
+    assert analysed(rows)[0] == expected
+    assert analysed(rows, batch=7, workers=2)[0] == expected
+    assert analysed(rows, batch=100, suspend=True)[0] == expected
+    assert_agree(rows, TINY)
+
+
+@pytest.mark.kernel
+def test_batches_workers_and_suspension_change_nothing():
+    """One frame at a time as well as all at once, while conversations are being forgotten."""
+    cases = [mirrored(case) if k % 2 else case for k, case in enumerate(CASES.values())]
+    segments = [
+        Segment(**{**vars_of(segment), "conversation": k})
+        for k, case in enumerate(cases * 5)
+        for segment in case
+    ]
+    rows = rows_of(sorted(segments, key=lambda segment: segment.at_ms))
+    rows["n_vlan_tags"] = rows["src_port"] % 2
+
+    expected = analysed(rows, TINY)
+
+    assert expected[1]["conversations_evicted_total"] > 10
+    for how in ({"batch": 1}, {"batch": 7, "workers": 3}, {"batch": 50, "suspend": True}):
+        found, counts = analysed(rows, TINY, **how)
+        assert found == expected[0]
+        for name in ("held", "capacity", "evicted_total"):
+            assert counts[f"conversations_{name}"] == expected[1][f"conversations_{name}"]
+
+
+def vars_of(segment: Segment) -> dict[str, Any]:
+    """Fields of a segment by name."""
+    return {name: getattr(segment, name) for name in Segment.__dataclass_fields__}
+
+
+def test_outlives_flows():
+    """A keep-alive after an hour is one, though the flow has ended many times over."""
+    name = "keep_alive_and_its_ack"
+    rows = rows_of(CASES[name])
+    table = FlowTable(FlowConfig(), conversations=DEFAULT)
+
+    links = table.update(rows, int(rows["clock_ns"][-1])).links
+
+    assert len(set(links["connection_id"].tolist())) == 2
+    assert links["tcp_analysis"].tolist() == [int(segment.says) for segment in CASES[name]]
+
+
+def test_nobody_asks_and_nothing_is_done():
+    """Without a view that wants it, links stay 0 and no kernel of it is imported."""
+    program = (
+        "import sys; from tapwatch.config import Config; from tapwatch.pipeline import Corridor;"
+        "Corridor(Config(), ['flow']); print('tapwatch.flows.conversation_kernel' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert told.stdout == "False\n", told.stderr
+
+    rows = rows_of(CASES["keep_alive_and_its_ack"])
+    table = FlowTable(FlowConfig())
+    links = table.update(rows, 0).links
+    assert not links["tcp_analysis"].any()
+    assert not links["tcp_gap_ns"].any()
+    assert table.suspend().conversations is None
+    assert not [tally for tally in table.tallies() if "conversation" in tally.name]
+
+
+@pytest.mark.parametrize(
+    ("mine", "others"),
+    [(None, TINY), (TINY, None), (TINY, ConversationsConfig(capacity=128))],
+)
+def test_refuses_the_state_of_another_table(mine, others):
+    """The message names the key, what both have, and why it matters."""
+    state = FlowTable(FlowConfig(), conversations=others).suspend()
+    table = FlowTable(FlowConfig(), conversations=mine)
+    held = others and others.capacity
+
+    with pytest.raises(ConfigError, match=f"conversations.capacity = .*want {held}, as in the"):
+        table.resume(state)
+
+
+def test_memory_of_the_table_is_bounded():
+    """What the default capacity can take at most."""
+    state = FlowTable(FlowConfig(), conversations=TINY).suspend().conversations
+    assert state is not None
+    row_bytes = state.rows.itemsize + state.nodes.itemsize + 2 * state.slots.itemsize
+
+    assert Config().conversations.capacity * row_bytes <= 130e6
