@@ -16,10 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from run import COPIES, make_inputs, measure
-
-#: Layouts of one view: only the first of them is counted where all views go at once.
-VARIANTS = {"afterimage_115"}
+from run import COPIES, VARIANTS, make_inputs, measure
 
 
 def carry(capture: str, views: list[str]) -> None:
