@@ -6,7 +6,7 @@ Two floods, one after the other, through all views at once: packets of random fi
 and ICMP between random addresses and ports), and SYN segments from as many spoofed sources to one
 server. They are made in memory and piped to a process of its own, one that tells its memory as it
 goes. Rows are scored by something that minds no row, so that the ledger covers them too. Memory is
-warm after a fifth of each flood (--warm): from then on its peak shall not grow. The exit code is 1 where
+warm after a fifth of each flood (--warm): from then on its peak shall not grow. Exits with 1 where
 the ledger does not balance, where it grew by more than GROWTH_MB, or where it is above LIMIT_MB.
 """
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,7 +83,7 @@ def open_published(
 def _loader_of(path: Path) -> str:
     try:
         for name in LOADERS:
-            if find_spec(f"tapwatch.training.{name}") and _module(name).recognise(path):
+            if _module(name).recognise(path):
                 return name
     except OSError as error:
         raise CaptureError(f"{path}: cannot be read: {error.strerror}") from error
