@@ -142,9 +142,15 @@ SESSIONS: dict[str, tuple[Protocol, list[tuple[int, bytes]], dict[str, int]]] = 
 }  # fmt: skip
 
 
+def small_config(**keys) -> Config:
+    """Tables as small as they can be."""
+    small = {"content_connections": 16, "hosts": 16, "window_connections": 16}
+    return Config.model_validate({"kdd": small | keys})
+
+
 def kernel_columns(protocol, sent, *, limit=65_536, batch=10_000, seq=(0xFFFF_FFF0, 7), **flow):
     """The columns that the view gives of a session; `sent` is (way, bytes) or (way, bytes, seq)."""
-    view = VIEWS["kdd"](np.float64, Config.model_validate({"kdd": {"content_bytes": limit}}))
+    view = VIEWS["kdd"](np.float64, small_config(content_bytes=limit))
     packets, links, data = segments(PORT_OF[protocol], sent, seq)
     for lo in range(0, len(packets), batch):
         part = slice(lo, lo + batch)
@@ -335,7 +341,7 @@ def test_other_ports_udp_and_fragments_are_not_read():
 
 def test_the_session_silent_longest_gives_way():
     """16 sessions are held; the 17th takes the place of the one that was not heard of since."""
-    view = VIEWS["kdd"](np.float64, Config.model_validate({"kdd": {"content_connections": 16}}))
+    view = VIEWS["kdd"](np.float64, small_config())
     for connection in [*range(1, 17), 1, 17]:
         packets, links, data = segments(21, [(0, b"CWD a\r\n")], connection=connection)
         packets["tcp_seq"] = 7 if connection == 1 and unread(view)["evicted"] == 0 else 0
@@ -351,7 +357,7 @@ def test_the_session_silent_longest_gives_way():
 @pytest.mark.parametrize("batch", [1, 7, 8192])
 def test_who_makes_room_does_not_depend_on_batches(batch):
     """Connections that end make room before packets of a later second come, however batched."""
-    view = VIEWS["kdd"](np.float64, Config.model_validate({"kdd": {"content_connections": 16}}))
+    view = VIEWS["kdd"](np.float64, small_config())
     parts = [segments(21, [(0, b"CWD a\r\n")], connection=c) for c in range(1, 41)]
     data = parts[0][2]
     packets, links = (np.concatenate([p[k] for p in parts]) for k in (0, 1))
