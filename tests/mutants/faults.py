@@ -1,8 +1,9 @@
 """All faults that `python -m tests.mutants` plants."""
 
 from tests.mutants.afterimage_faults import AFTERIMAGE_FAULTS
+from tests.mutants.conversation_faults import CONVERSATION_FAULTS
 from tests.mutants.decode_faults import DECODE_FAULTS
 from tests.mutants.flow_faults import FLOW_FAULTS
 from tests.mutants.view_faults import VIEW_FAULTS
 
-FAULTS = (*DECODE_FAULTS, *FLOW_FAULTS, *VIEW_FAULTS, *AFTERIMAGE_FAULTS)
+FAULTS = (*DECODE_FAULTS, *FLOW_FAULTS, *VIEW_FAULTS, *AFTERIMAGE_FAULTS, *CONVERSATION_FAULTS)
