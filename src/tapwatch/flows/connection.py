@@ -83,7 +83,7 @@ def follow(row: Any, packet: Any, d: int) -> None:
 
 
 @njit
-def _after_plain(mine: int, their_state: int, flags: int, has_payload: bool, d: int) -> int:
+def _after_plain(mine: Any, their_state: int, flags: int, has_payload: bool, d: int) -> Any:
     if mine & STATE != INACTIVE:
         return mine
     # Some acknowledge a SYN before they answer it.
@@ -96,9 +96,7 @@ def _after_plain(mine: int, their_state: int, flags: int, has_payload: bool, d: 
 
 
 @njit
-def _after_control(
-    mine: int, theirs: int, flags: int, has_payload: bool, d: int
-) -> tuple[int, int]:
+def _after_control(mine: Any, theirs: Any, flags: int, has_payload: bool, d: int) -> Any:
     state, their_state = mine & STATE, theirs & STATE
     if flags & SYN:
         if state == INACTIVE and d == 0:
@@ -124,7 +122,7 @@ def _after_control(
 
 
 @njit
-def _said(mine: int, flags: int, has_payload: bool) -> int:
+def _said(mine: Any, flags: int, has_payload: bool) -> Any:
     """Give the bits of what a segment with SYN, FIN or RST adds to what its side has sent."""
     said = 0
     control = flags & _CONTROL
@@ -157,7 +155,7 @@ def conclude_connection(row: Any) -> None:
 
 
 @njit
-def _state_of(row: Any) -> int:
+def _state_of(row: Any) -> Any:
     forward, backward = wide(row["conn_history"][0]), wide(row["conn_history"][1])
     proto = row["proto"]
     if proto == TCP:
@@ -170,7 +168,7 @@ def _state_of(row: Any) -> int:
 
 
 @njit
-def _tcp_state(forward: int, backward: int) -> int:
+def _tcp_state(forward: Any, backward: Any) -> Any:
     # In Zeek's order of decision.
     state, their_state = forward & STATE, backward & STATE
     if RESET in (state, their_state):
@@ -187,7 +185,7 @@ def _tcp_state(forward: int, backward: int) -> int:
 
 
 @njit
-def _reset_state(forward: int, backward: int) -> int:
+def _reset_state(forward: Any, backward: Any) -> Any:
     state, their_state = forward & STATE, backward & STATE
     if their_state == RESET:
         no_data = (forward | backward) & SENT_DATA == 0

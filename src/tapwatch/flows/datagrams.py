@@ -61,7 +61,7 @@ def begin_datagram(known: Any, packet: Any) -> bool:
     known["total_bytes"] = 0
     known["latest_start"] = 0
     known["latest_end"] = end
-    return is_other
+    return bool(is_other)
 
 
 @njit
@@ -74,7 +74,7 @@ def add_fragment(known: Any, packet: Any) -> bool:
     known["latest_end"] = end
     front, total = wide(known["front_bytes"]), wide(known["total_bytes"])
     island_start, island_end = wide(known["island_start"]), wide(known["island_end"])
-    is_wrong = start < front or (start < island_end and end > island_start)
+    is_wrong = bool(start < front or (start < island_end and end > island_start))
     if total > 0 and end > total:
         is_wrong = True
     if packet["ip_flags"] & _MORE_FRAGMENTS == 0:

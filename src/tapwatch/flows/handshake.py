@@ -53,13 +53,13 @@ def timeout_class(row: Any) -> int:
 @njit
 def has_sent(node: Any, direction: int) -> bool:
     """Tell whether a direction has sent any segment."""
-    return (wide(node["said"]) >> direction) & (_SAID | _SYN_SEEN) != 0
+    return bool((wide(node["said"]) >> direction) & (_SAID | _SYN_SEEN))
 
 
 @njit
 def has_said(node: Any, direction: int) -> bool:
     """Tell whether a direction has sent more than SYNs."""
-    return (wide(node["said"]) >> direction) & _SAID != 0
+    return bool((wide(node["said"]) >> direction) & _SAID)
 
 
 @njit

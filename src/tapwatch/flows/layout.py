@@ -37,7 +37,8 @@ N_REASONS: Final = len(EndReason)
 #: What an active cut clears: from the first of these words of a row to before the second. Ahead of
 #: them is the key, behind them the connection.
 CUT_WORDS: Final = tuple(
-    (FLOW.fields or {})[name][1] // 8 for name in ("last_clock_ns", "connection_first_ts_ns")
+    FLOW.fields[name][1] // 8  # type: ignore[index]
+    for name in ("last_clock_ns", "connection_first_ts_ns")
 )
 
 #: What the keys pass finds out about a packet, one row a packet.

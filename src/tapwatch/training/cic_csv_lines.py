@@ -34,7 +34,8 @@ class Block:
 
 
 def _to_numpy(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    return column.to_numpy().astype(np.float64, copy=False)
+    numbers: NDArray[np.float64] = column.to_numpy().astype(np.float64, copy=False)
+    return numbers
 
 
 def read_blocks(path: Path, header: Header, counts: dict[str, int]) -> Iterator[Block]:
