@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tapwatch.detect.export import as_export
 from tapwatch.errors import CaptureError, ConfigError
 from tapwatch.features import SCHEMAS
 from tapwatch.training import wireshark_csv
@@ -58,6 +59,8 @@ def read(path: Path) -> tuple[list[dict[str, float]], dict[str, int]]:
         assert np.isfinite(part.values).all()
         assert part.values.shape == (len(part.time_ns), len(SCHEMA.columns))
         assert part.labels == ()
+        # What is read is nothing but what the schema says that an export gives.
+        assert np.array_equal(as_export(SCHEMA, part.values), part.values)
     rows = [row for part in parts for row in part.values.tolist()]
     named = [dict(zip(SCHEMA.names, row, strict=True)) for row in rows]
     return named, {reason: n for reason, n in table.counts.items() if n}
@@ -486,20 +489,26 @@ def test_a_protocol_that_is_no_label_is_of_the_first_class(rows_of):
 
 def test_parts_do_not_show(rows_of, monkeypatch):
     """Deltas and pairs go on from part to part."""
-    lines = [line(str(k / 8), src=f"10.0.0.{k % 3}", dst=f"10.0.0.{k % 2}") for k in range(40)]
+    times = [(k - 5 * (k % 7 == 0)) / 8 for k in range(40)]  # back at the border of each part
+    lines = [
+        line(str(time), src=f"10.0.0.{k % 3}", dst=f"10.0.0.{k % 2}")
+        for k, time in enumerate(times)
+    ]
     whole = rows_of(*lines)
 
     monkeypatch.setattr(wireshark_csv, "PART_ROWS", 7)
 
     assert rows_of(*lines) == whole
+    assert rows_of.counts == {"clock_back": 5}
 
 
 def test_pairs_that_are_remembered_are_bounded():
     """Those that were silent longest give way, and are counted."""
     met = LastMet(capacity=2)
-    for k, name in enumerate("abc"):
+    for k, name in enumerate("cbca"):
         met.gaps(pa.array([name]), pa.array(["z"]), np.array([k]))
-    either, this_way = met.gaps(pa.array(["c", "a"]), pa.array(["z", "z"]), np.array([10, 10]))
+
+    either, this_way = met.gaps(pa.array(["c", "b"]), pa.array(["z", "z"]), np.array([10, 10]))
 
     assert met.forgotten == 2
     assert either.tolist() == this_way.tolist() == [8, 0]
