@@ -62,15 +62,14 @@ def mix(x: Any) -> Any:
 @helper
 def endpoint(hi: Any, lo: Any, port: int) -> Any:
     """Hash one end of a conversation."""
-    return mix(mix(np.uint64(hi) ^ _M1) ^ mix(np.uint64(lo) ^ np.uint64(port) << np.uint64(47)))
+    return mix(np.uint64(lo) ^ _product(np.uint64(hi), _M1) ^ np.uint64(port) << np.uint64(47))
 
 
 @helper
 def talk_key(a: Any, b: Any, proto: int) -> int:
     """Hash both ends, the same in both directions, to 1 .. 2**63 - 1."""
-    # `a & b` and `a ^ b` determine the sum of a and b, so nothing but the order is lost.
-    key = mix(mix((a & b) ^ np.uint64(proto)) ^ (a ^ b)) & _POSITIVE
-    return max(int(np.int64(key)), 1)
+    key = mix(a ^ b ^ np.uint64(proto)) & _POSITIVE
+    return int(max(np.int64(key), 1))
 
 
 @helper

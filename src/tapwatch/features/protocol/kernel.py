@@ -22,7 +22,8 @@ _OTHER = 0
 _IPV4, _IPV6 = label_index("IPv4"), label_index("IPv6")
 _TCP, _UDP, _ICMP = label_index("TCP"), label_index("UDP"), label_index("ICMP")
 _ICMPV6, _ARP, _RARP = label_index("ICMPv6"), label_index("ARP"), label_index("RARP")
-_P_ICMP, _P_TCP, _P_UDP, _P_ICMPV6 = 1, 6, 17, 58
+_DCCP = label_index("DCCP")
+_P_ICMP, _P_TCP, _P_UDP, _P_DCCP, _P_ICMPV6 = 1, 6, 17, 33, 58
 _TYPE_ARP = 0x0806
 _SYN = 2
 #: The row does not tell; the bytes have to.
@@ -161,6 +162,9 @@ def _read_row(packet: Any, link: Any, segment: Any, know: Knowledge) -> int:
         return _ICMP
     if proto == _P_ICMPV6:
         return _ICMPV6
+    # Bounds: the one protocol whose header may end behind the capture; its end tells no beginning.
+    if proto == _P_DCCP:
+        return _DCCP
     if proto not in (_P_TCP, _P_UDP):
         return _DEEP
     n_bytes = int(np.int64(packet["payload_bytes"]))

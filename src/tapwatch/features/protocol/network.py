@@ -1,6 +1,6 @@
 """IP headers, read as far as they go, and what they announce beside TCP and UDP."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ PROTO_ETHERIP, PROTO_ETHERNET = 97, 143
 _FRAGMENT, _AUTHENTICATION, _MOBILITY = 44, 51, 135
 _EXTENSIONS: Final = (0, 43, 44, 51, 60, 135, 139, 140)
 _MAX_EXTENSIONS: Final = 16
+#: IPv4 addresses as in PACKET, RFC 4291 section 2.5.5.2.
+_MAPPED: Final = 0xFFFF_0000_0000
 
 
 @helper
@@ -81,11 +83,11 @@ def _extensions(data: NDArray[np.uint8], proto: int, here: int, hi: int) -> tupl
 
 
 @helper
-def address_end(data: NDArray[np.uint8], at: int, n_bytes: int, port: int) -> np.uint64:
+def address_end(data: NDArray[np.uint8], at: int, n_bytes: int, port: int) -> Any:
     """Hash an address in the packet, with a port: one end of a conversation."""
     # Bounds: `read_ip` has seen the whole header.
     if n_bytes == 4:
-        return endpoint(np.uint64(0), np.uint64(be32(data, at)), port)
+        return endpoint(np.uint64(0), np.uint64(_MAPPED | be32(data, at)), port)
     high = np.uint64(be32(data, at)) << np.uint64(32) | np.uint64(be32(data, at + 4))
     low = np.uint64(be32(data, at + 8)) << np.uint64(32) | np.uint64(be32(data, at + 12))
     return endpoint(high, low, port)

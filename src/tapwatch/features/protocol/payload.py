@@ -9,7 +9,7 @@ from tapwatch.features.protocol.conversations import forget
 from tapwatch.features.protocol.judge import judge
 from tapwatch.features.protocol.segment import IS_SIDE, IS_UDP
 from tapwatch.features.protocol.tables import AGAIN, Knowledge
-from tapwatch.features.protocol.words import helper, number
+from tapwatch.features.protocol.words import be8, helper, number
 
 #: Where rules come from, in turn: the conversation, three ports, any port.
 _N_TURNS: Final = 5
@@ -91,20 +91,18 @@ def ask(
     dst_port = int(np.int64(segment["dst_port"]))
     low, high = min(src_port, dst_port), max(src_port, dst_port)
     port = int(np.int64(talk["server_port"])) or low
-    turn, k = 0, 0
+    turn, place = 0, 0
     while turn < _N_TURNS:
-        rule = 0
-        if turn == 0:
-            rule = int(np.int64(talk["rule"])) if k == 0 else 0
-        elif turn == _ANY_PORT:
-            rule = int(np.int64(know.heuristics[udp, k]))
-        else:
-            asked = port if turn == 1 else low if turn == 2 else high
-            rule = int(np.int64(know.chains[int(np.int64(know.ports[udp, asked])) + k]))
-        if rule == 0:
+        rule = int(np.int64(talk["rule"])) if turn == 0 else int(np.int64(know.chains[place]))
+        if rule == 0 or (turn == 0 and place > 0):
             # The lower port is the server's more often than not.
             turn += 2 if turn == 1 and port == low else 1
-            k = 0
+            if turn == _ANY_PORT:
+                # Bounds: the caller has left at least one captured byte.
+                place = int(np.int64(know.any_port[udp, be8(data, lo)]))
+            elif turn < _ANY_PORT:
+                asked = port if turn == 1 else low if turn == 2 else high
+                place = int(np.int64(know.ports[udp, asked]))
             continue
         certainty = 2 if turn == 0 else 0 if turn == _ANY_PORT else 1
         is_server = 1 if src_port == port else 0
@@ -114,7 +112,7 @@ def ask(
                 talk["rule"] = rule
             return rule, label
         if label == AGAIN and turn > 0:
-            turn, k = 0, 0
+            turn, place = 0, 0
             continue
-        k += 1
+        place += 1
     return 0, 0

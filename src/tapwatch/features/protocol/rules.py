@@ -72,6 +72,7 @@ class Rule(NamedTuple):
     pdu: Pdu | None = None
     whole: bool = False  # by its own length, the message is all of the payload
     heuristic: bool = False  # tried on any port
+    opens: tuple[int, ...] = ()  # first bytes that a check can take; none: any
     holds: bool = False  # a conversation that was recognised keeps it
 
 
@@ -111,3 +112,16 @@ def octets(digits: str, at: int = 0) -> Pattern:
 
 #: Length in the first four bytes, which does not count itself.
 LENGTH_32: Final = Pdu(4, 0, 4, 4)
+
+
+def first_bytes(rule: Rule) -> frozenset[int]:
+    """Every value of the first byte with which a rule may take a payload."""
+    opens = frozenset(rule.opens or range(256))
+    if not rule.starts:
+        return opens
+    return opens & frozenset(
+        byte
+        for pattern in rule.starts
+        for byte in range(256)
+        if all(byte & test.mask == test.value for test in pattern if test.at == 0)
+    )

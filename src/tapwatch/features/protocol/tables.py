@@ -1,5 +1,6 @@
 """The rules as arrays, for the kernel."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from tapwatch.features.label_names import LABELS
 from tapwatch.features.protocol import header_rules
-from tapwatch.features.protocol.rules import Rule, Table
+from tapwatch.features.protocol.rules import Rule, Table, first_bytes
 from tapwatch.features.protocol.tcp_rules import TCP_RULES
 from tapwatch.features.protocol.udp_rules import UDP_RULES
 
@@ -61,8 +62,8 @@ class Knowledge(NamedTuple):
     patterns: NDArray[Any]  # PATTERN
     tests: NDArray[Any]  # TEST
     ports: NDArray[np.uint16]  # (len(Table), 65536) where in `chains` a number's rules begin
+    any_port: NDArray[np.uint16]  # (2, 256) the same by first byte, of rules for any port
     chains: NDArray[np.uint16]  # rules one after the other, ended by 0; the first entry is 0
-    heuristics: NDArray[np.uint16]  # (2, n) rules that are tried on any port, ended by 0
     snap: NDArray[np.int64]  # (n, 2) organisation and protocol, label
     link_types: NDArray[np.uint16]  # (65536,) labels
     programs: NDArray[np.int64]  # (n, 2) program number of ONC RPC, label
@@ -102,14 +103,14 @@ def knowledge() -> Knowledge:
             row["pdu_header_bytes"], row["pdu_at"] = rule.pdu.header_bytes, rule.pdu.at
             row["pdu_n_bytes"], row["pdu_add"] = rule.pdu.n_bytes, rule.pdu.add
             row["pdu_little"] = rule.pdu.little
-    ports, chains = _chains()
+    ports, any_port, chains = _chains()
     return Knowledge(
         rules,
         np.array(patterns, PATTERN),
         np.array(tests, TEST),
         ports,
+        any_port,
         chains,
-        _heuristics(),
         np.array([(k, label_index(v)) for k, v in header_rules.SNAP_PROTOCOLS.items()], np.int64),
         _labels(header_rules.LINK_TYPES, 1 << 16),
         np.array([(k, label_index(v)) for k, v in header_rules.PROGRAMS.items()], np.int64),
@@ -122,31 +123,32 @@ def _numbers(table: Table) -> list[tuple[int, Rule]]:
     return [(number, rule) for number, (of, rule) in enumerate(ALL_RULES, 1) if of == table]
 
 
-def _chains() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """Rules by number, in the order of the list."""
+def _chains() -> tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint16]]:
+    """Rules by number, and by first byte on any port, in the order of the list."""
     ports = np.zeros((len(Table), _N_PORTS), np.uint16)
+    any_port = np.zeros((2, 256), np.uint16)
     chains = [0]
-    known: dict[tuple[int, ...], int] = {}
+    places: dict[tuple[int, ...], int] = {(): 0}
+
+    def place(numbers: Iterable[int]) -> int:
+        chain = tuple(numbers)
+        if chain not in places:
+            places[chain] = len(chains)
+            chains.extend((*chain, 0))
+        return places[chain]
+
     for table in Table:
         by_port: dict[int, list[int]] = {}
         for number, rule in _numbers(table):
             for port in rule.ports:
                 by_port.setdefault(port, []).append(number)
         for port, numbers in by_port.items():
-            chain = tuple(numbers)
-            if chain not in known:
-                known[chain] = len(chains)
-                chains.extend((*chain, 0))
-            ports[table, port] = known[chain]
-    return ports, np.array(chains, np.uint16)
-
-
-def _heuristics() -> NDArray[np.uint16]:
-    lists = [[n for n, rule in _numbers(t) if rule.heuristic] for t in (Table.TCP, Table.UDP)]
-    heuristics = np.zeros((2, max(map(len, lists)) + 1), np.uint16)
-    for row, numbers in zip(heuristics, lists, strict=True):
-        row[: len(numbers)] = numbers
-    return heuristics
+            ports[table, port] = place(numbers)
+    for table in (Table.TCP, Table.UDP):
+        rules = [(n, first_bytes(rule)) for n, rule in _numbers(table) if rule.heuristic]
+        for byte in range(256):
+            any_port[table, byte] = place(n for n, opens in rules if byte in opens)
+    return ports, any_port, np.array(chains, np.uint16)
 
 
 def _labels(names: dict[int, str], n: int) -> NDArray[np.uint16]:

@@ -13,6 +13,7 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
         "HTTP",
         (80, 631, 1900, 2710, 2869, 3128, 3132, 3689, 5985, 8080, 8088, 11371),
         check=Check.HTTP,
+        opens=tuple(b"BCDGHLMNOPRSTU"),
         heuristic=True,
         holds=True,
     ),
@@ -24,6 +25,7 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
             *(11207, 19999, 27017),
         ),
         check=Check.TLS,
+        opens=(*range(20, 25), *range(0x80, 0x100)),
         heuristic=True,
         holds=True,
     ),
@@ -134,7 +136,9 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
     Rule("CoAP", (5683,), least=2),
     Rule("Couchbase", (11210,), least=24),
     # Remote procedure calls, objects.
-    Rule("RPC", (111,), check=Check.RPC_TCP, least=4, heuristic=True, holds=True),
+    Rule(
+        "RPC", (111,), check=Check.RPC_TCP, least=4, opens=(0x00, 0x80), heuristic=True, holds=True
+    ),
     Rule("GIOP", (), texts("GIOP"), least=12, heuristic=True, holds=True),
     Rule(
         "THRIFT",

@@ -50,6 +50,9 @@ def is_http(data: NDArray[np.uint8], lo: int, hi: int) -> bool:
     # Bounds: the first four bytes are read behind this line.
     if hi - lo < 5:
         return False
+    # All of them begin with a capital letter from B to U.
+    if not 0x42 <= be8(data, lo) <= 0x55:
+        return False
     word = be32(data, lo)
     return word == _HTTP_WORD or word in _METHODS
 
@@ -175,8 +178,8 @@ def sip_label(data: NDArray[np.uint8], lo: int, hi: int) -> int:
     """SIP, with or without a session description behind it; 0 where it is not SIP."""
     if not is_sip(data, lo, hi):
         return 0
-    # Bounds: four bytes are read at `here`, which stays below hi - 4.
-    for here in range(lo, hi - 5):
+    # Bounds: five bytes are read at `here`, which stays below hi - 4.
+    for here in range(lo, hi - 4):
         # A blank line, then "v=0" (RFC 8866 section 5.1).
         if be8(data, here) == _LF and be32(data, here + 1) == 0x0D0A763D:
             return _SIP_SDP

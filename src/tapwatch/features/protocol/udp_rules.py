@@ -6,6 +6,9 @@ from tapwatch.features.protocol.rules import Check, Pdu, Rule, Test, octets, tex
 
 _AFS: Final = (7000, 7001, 7002, 7003, 7004, 7005, 7006, 7007, 7008, 7009, 7021)
 
+#: A long header, or flags of Google's forerunner.
+_QUIC: Final = (*(byte for byte in range(0x80) if byte & 9 == 9), *range(0x80, 0x100))
+
 UDP_RULES: Final[tuple[Rule, ...]] = (
     # Names and addresses.
     Rule("DNS", (53,), least=12),
@@ -70,7 +73,15 @@ UDP_RULES: Final[tuple[Rule, ...]] = (
     Rule("UDPENCAP", (4500,)),
     Rule("OpenVPN", (1194,), least=2),
     Rule("DTLS", (853, 2221, 5684, 5868), check=Check.DTLS, least=13),
-    Rule("DTLS", (), check=Check.DTLS, least=13, heuristic=True, holds=True),
+    Rule(
+        "DTLS",
+        (),
+        check=Check.DTLS,
+        least=13,
+        opens=tuple(range(20, 26)),
+        heuristic=True,
+        holds=True,
+    ),
     Rule("WireGuard", (), (octets("01 00 00 00"),), least=148, most=148, heuristic=True),
     Rule("WireGuard", (), (octets("02 00 00 00"),), least=92, most=92, heuristic=True),
     Rule("WireGuard", (), (octets("03 00 00 00"),), least=64, most=64, heuristic=True),
@@ -107,7 +118,7 @@ UDP_RULES: Final[tuple[Rule, ...]] = (
     Rule("PFCP", (8805,), (octets("2?"),), least=8),
     Rule("AYIYA", (5072,), least=8),
     # Browsers, calls, streams.
-    Rule("QUIC", (), check=Check.QUIC, least=5, heuristic=True, holds=True),
+    Rule("QUIC", (), check=Check.QUIC, least=5, opens=_QUIC, heuristic=True, holds=True),
     # RFC 8489 by its cookie, RFC 3489 by its length.
     Rule(
         "STUN",
