@@ -53,11 +53,12 @@ def made(
     batch: int = 8192,
     until_ns: int | None = None,
     dtype: Any = np.float64,
+    workers: int = 1,
 ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any]]:
     """The view, its values and rows, and the links of all packets."""
     table = packets if isinstance(packets, np.ndarray) else table_of(list(packets))
     config = Config(windows=windows or WindowsConfig(), flows=flows or FlowConfig())
-    view, filed = VIEWS["host"](dtype, config), FlowTable(config.flows)
+    view, filed = VIEWS["host"](dtype, config), FlowTable(config.flows, workers=workers)
     bytes_of = np.frombuffer(data, np.uint8)
     batches, links = [], []
     for low in range(0, len(table), batch):

@@ -448,3 +448,13 @@ def test_an_alert_about_a_host_names_no_protocol_and_is_one_a_window():
 
     assert (first.entity, first.proto, first.flow_id) == ("10.0.0.1", "", 0)
     assert first.alert_id != second.alert_id
+
+
+@pytest.mark.parametrize("windows", [{"host_s": 5.0, "hop_s": 2.0}, {"host_s": 1.0, "hop_s": 5.0}])
+def test_a_window_is_made_of_whole_hops(windows):
+    """The message names both keys; 13 hops are more than the table is cut into."""
+    with pytest.raises(ValueError, match=r"windows.host_s = .*: want 1 to 12 times windows.hop_s"):
+        WindowsConfig(**windows)
+    with pytest.raises(ValueError, match="want 1 to 12"):
+        WindowsConfig(host_s=13.0, hop_s=1.0)
+    assert WindowsConfig(host_s=12.0, hop_s=1.0).hosts == 65_536

@@ -116,13 +116,13 @@ def test_agrees_on_any_traffic(seed, n_packets, n_hosts, longest_gap_s, windows)
 
 
 def test_batches_do_not_show():
-    """Values and rows are the same, bit by bit, for batches of 1, 7 and all at once."""
+    """Values and rows are the same, bit by bit, for batches of 1, 7 and all, and for 2 threads."""
     packets = random_traffic(4, 500, 200, 0.3)
     windows = WindowsConfig(hosts=64, host_s=4.0, hop_s=2.0)
     whole = made(packets, DATA, windows=windows)
 
-    for batch in (1, 7):
-        cut = made(packets, DATA, windows=windows, batch=batch)
+    for how in ({"batch": 1}, {"batch": 7}, {"workers": 2}):
+        cut = made(packets, DATA, windows=windows, **how)
         assert cut[1].tobytes() == whole[1].tobytes()
         assert (cut[2] == whole[2]).all()
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tapwatch.config import Config, WindowsConfig
 from tapwatch.features.host_columns import HOST_SCHEMA
-from tapwatch.features.host_kernel import count_packets, next_pane
+from tapwatch.features.host_kernel import count_packets
 from tapwatch.features.host_layout import (
     CHANNEL,
     HOST,
@@ -151,7 +151,9 @@ class HostView:
         windows = panes.advance(time_ns)
         made = [self._window_rows(*window, EndReason.ACTIVE) for window in windows]
         if panes.start_ns != task["start_ns"]:
-            next_pane(self._memory.hosts, self._memory.slots, self._task)
+            # The records stay for later windows; the index of the pane begins empty.
+            self._memory.slots.view(np.uint64).fill(0)
+            task["n_used"] = task["hand"] = 0
             task["start_ns"], task["end_ns"] = panes.start_ns, panes.end_ns
             task["base"] = self._base(panes.start_ns)
             oldest_ns = panes.end_ns - panes.n_panes * panes.hop_ns

@@ -14,7 +14,7 @@ from tapwatch.features.host_layout import (
     SIZE_STEP_BYTES,
     TIME_MAX_NS,
 )
-from tapwatch.features.host_table import forget_all, host_of, want
+from tapwatch.features.host_table import host_of, want
 from tapwatch.features.sketch import inner, insert, part
 
 _ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58  # IANA protocol numbers
@@ -51,15 +51,6 @@ def count_packets(packets, links, data, memory, tasks):  # type: ignore[no-untyp
         if (packets[i]["is_flow"] != 0) | _is_arp(packets[i]):
             _file(packets[i], links[i], data, memory, task)
     task["packet"] = len(packets)
-
-
-@njit(nogil=True, cache=True)
-def next_pane(hosts, slots, tasks):  # type: ignore[no-untyped-def]
-    """Empty the index: the records stay, and the next packet finds none of them."""
-    task = tasks[0]
-    forget_all(hosts, slots, task)
-    task["n_used"] = 0
-    task["hand"] = 0
 
 
 @part

@@ -8,6 +8,7 @@ from numba import njit
 from tapwatch.features.host_layout import (
     BEHIND_SUM_WORDS,
     FIRST_SUM_WORD,
+    HOST_WORDS,
     N_PORT_BINS,
     N_SETS,
     N_SIZES,
@@ -44,8 +45,13 @@ def merge_records(  # type: ignore[no-untyped-def]
     hosts, words, sets, spare = memory.hosts, memory.words, memory.sets, memory.spare
     for i in range(len(merged)):
         first = order[firsts[i]]
-        host, summary, host_sets = merged[i], summaries[i], merged_sets[0]
-        copy_record(words[first], sets[first], merged_words[i], host_sets)
+        host, summary, host_sets = merged[i], summaries[i], sets[first]
+        for word in range(HOST_WORDS):
+            merged_words[i, word] = words[first, word]
+        if firsts[i + 1] - firsts[i] > 1:
+            # The sets of a record stay as they are: later windows want them too.
+            host_sets = merged_sets[0]
+            copy_record(words[first], sets[first], merged_words[i], host_sets)
         n_busy = _ones(host["busy"])
         for k in range(firsts[i] + 1, firsts[i + 1]):
             other, others = hosts[order[k]], sets[order[k]]

@@ -126,20 +126,13 @@ def copy_record(words, sets, to_words, to_sets):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _place_of(hosts, slots, row, seed):  # type: ignore[no-untyped-def]
-    host = hosts[row]
-    mask = len(slots) - 1
-    place = tag_of(address_hash(host["hi"], host["lo"], host["ip_version"], seed)) & mask
-    while slots[place]["row"] != row + 1:
-        place = (place + 1) & mask
-    return place
-
-
-@inner
 def _remove(hosts, slots, row, seed):  # type: ignore[no-untyped-def]
     """Take a row out of the index; what was pushed behind it moves up: no gravestones remain."""
+    host = hosts[row]
     mask = len(slots) - 1
-    hole = _place_of(hosts, slots, row, seed)
+    hole = tag_of(address_hash(host["hi"], host["lo"], host["ip_version"], seed)) & mask
+    while slots[hole]["row"] != row + 1:
+        hole = (hole + 1) & mask
     place = (hole + 1) & mask
     while slots[place]["row"] != 0:
         tag = np.int64(slots[place]["tag"])
@@ -150,19 +143,6 @@ def _remove(hosts, slots, row, seed):  # type: ignore[no-untyped-def]
             hole = place
         place = (place + 1) & mask
     slots[hole]["row"] = 0
-
-
-@inner
-def forget_all(hosts, slots, task):  # type: ignore[no-untyped-def]
-    """Empty the index, at the cost of what is in it."""
-    if 8 * task["n_used"] > len(slots):
-        for place in range(len(slots)):
-            slots[place]["row"] = 0
-        return
-    for k in range(task["n_used"]):
-        row = task["base"] + k
-        # Holes of rows before it do not end the search: the row is there.
-        slots[_place_of(hosts, slots, row, task["seed"])]["row"] = 0
 
 
 @inner
