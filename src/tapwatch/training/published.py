@@ -131,9 +131,10 @@ class Selection:
             counts = Counter(part.labels)
             good = {label for label in counts if _folded(label) in self.benign}
             chosen = np.fromiter(map(good.__contains__, part.labels), np.bool_, n_rows)
-            for label in counts.keys() - good:
-                is_known = label in self.others or len(self.others) < _MAX_LABELS
-                self.others[label if is_known else "..."] += counts[label]
+            for label, n in counts.items():
+                if label not in good:
+                    is_known = label in self.others or len(self.others) < _MAX_LABELS
+                    self.others[label if is_known else "..."] += n
         self.taken += int(np.count_nonzero(chosen))
         return chosen
 
