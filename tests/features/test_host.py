@@ -337,6 +337,17 @@ def test_a_flow_counts_its_peer_in_every_window_that_it_has_packets_in():
     assert [row["new_peers_out"] for row in of_sender] == [1, 0, 0]
 
 
+def test_a_late_packet_of_an_old_flow_counts_its_peer():
+    """How long its flow was silent cannot be told from its time, which the window does not hold."""
+    late = tcp(0.5, 1, 2, ACK)
+    packets = [tcp(0, 1, 2, ACK), tcp(6, 1, 3, ACK), tcp(7, 1, 3, ACK), late]
+
+    view, values, rows, _ = made(packets)
+
+    at_one = [is_host(row, 1) for row in rows]
+    assert [row["peers_out"] for row in told(view, values[at_one])] == [1, 2]
+
+
 def test_a_peer_is_a_stranger_again_after_the_horizon():
     """windows.horizon_s of silence; a channel's count of connections begins anew too."""
     packets = [tcp(at_s, 1, 2, SYN, 5000 + int(at_s)) for at_s in (0, 10, 20, 30.001)]
