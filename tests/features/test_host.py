@@ -8,7 +8,15 @@ from tapwatch.config import AlertsConfig, WindowsConfig
 from tapwatch.features import VIEWS
 from tapwatch.tables import FLOW, FRAME, LINK, PACKET, EndReason, Traffic
 from tests.alerts import made as alerts_made
-from tests.features.host_craft import datagrams, dns_message, is_host, made, of_host, told
+from tests.features.host_craft import (
+    assert_agrees,
+    datagrams,
+    dns_message,
+    is_host,
+    made,
+    of_host,
+    told,
+)
 from tests.flows.craft import ACK, ICMP, ICMPV6, RST, SYN, T0, UDP, S, packet
 
 pytestmark = pytest.mark.kernel
@@ -438,6 +446,16 @@ def test_hosts_that_go_on_stay_in_a_full_table():
 
     assert [values[[is_host(row, n) for row in rows]].shape[0] for n in (1, 2)] == [1, 1]
     assert values[:, 0].sum() == values[:, 1].sum() == 1000
+
+
+def test_a_host_that_comes_back_at_once_counts_its_flows_anew():
+    """Evicted and seen again within the same nanosecond, by a flow that is known."""
+    strangers = [tcp(0, 1000 + k, 2000 + k, ACK) for k in range(64)]
+    packets = [tcp(0, 1, 2, ACK), *strangers, tcp(0, 1, 2, ACK)]
+
+    rows = assert_agrees(packets, windows=WindowsConfig(hosts=64))
+
+    assert [is_host(row, 1) for row in rows].count(True) == 2
 
 
 def test_an_empty_source_has_no_rows():
