@@ -1,4 +1,4 @@
-"""The label rules once more, for reading: bytes and slices, one packet at a time, no bound on memory.
+"""The label rules once more, for reading: bytes and slices, packet by packet, memory unbounded.
 
 Ports, patterns and lengths are data and come from the rules themselves; what is done with them is
 written here a second time, and so is every protocol that patterns alone do not tell.
@@ -14,11 +14,9 @@ from tapwatch.features.protocol.rules import Check, Rule, Table
 from tapwatch.features.protocol.tables import RULES
 from tests.features.naive_links import IP, Short, Tunnel, inner_of_datagram, number_at, unwrap
 
-METHODS = (
-    "GET POST HEAD PUT DELETE OPTIONS CONNECT TRACE PATCH PROPFIND MKCOL NOTIFY M-SEARCH "
-    "SUBSCRIBE UNSUBSCRIBE RPC_ BITS COPY MOVE LOCK UNLOCK SEARCH REPORT CHECKOUT HTTP"
-).split()
-STARTS = tuple((method + " ")[:4].encode() for method in METHODS)
+METHODS = """GET POST HEAD PUT DELETE OPTIONS CONNECT TRACE PATCH PROPFIND MKCOL NOTIFY M-SEARCH
+SUBSCRIBE UNSUBSCRIBE RPC_ BITS COPY MOVE LOCK UNLOCK SEARCH REPORT CHECKOUT HTTP"""
+STARTS = tuple((method + " ")[:4].encode() for method in METHODS.split())
 TLS_NAMES = ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 
 
@@ -280,9 +278,9 @@ class Asker:
     def _tls(self, _rule: Rule, certainty: int) -> str:
         data, talk = self.data, self.talk
         if not is_record(data):
-            if len(data) >= 5 and data[0] & 0x80 and data[2] == 1:
-                if data[3:5] in (b"\0\2", b"\3\0", b"\3\1", b"\3\2", b"\3\3"):
-                    return "SSLv2"
+            is_old = len(data) >= 5 and data[0] & 0x80 and data[2] == 1
+            if is_old and data[3:5] in (b"\0\2", b"\3\0", b"\3\1", b"\3\2", b"\3\3"):
+                return "SSLv2"
             is_text = len(data) >= 4 and all(0x20 <= byte <= 0x7E for byte in data[:4])
             return "" if not certainty or is_text else talk.memory or "SSL"
         label, here = talk.memory, 0
@@ -356,14 +354,14 @@ class Asker:
         media = "HTTP"
         is_upgraded = head.startswith(b"HTTP") and head[9:12] == b"101"
         here = head.find(b"\n") + 1
-        # The last 14 bytes of what is looked at begin no line.
-        while 0 < here < len(head) - 13:
+        while 0 < here <= len(head) - 4:
             line = head[here:].lower()
             if head[here : here + 2] in (b"\r\n", b"\r*", b"-\n", b"-*"):
                 return media if len(self.data) - here > 2 else "HTTP"
-            if line.startswith(b"cont") and line[8:12] == b"type":
+            is_long = len(line) >= 13
+            if is_long and line.startswith(b"cont") and line[8:12] == b"type":
                 media = media_type(line[13:])
-            if is_upgraded and line.startswith(b"upgr") and line[9:13] == b"webs":
+            if is_long and is_upgraded and line.startswith(b"upgr") and line[9:13] == b"webs":
                 self.talk.rule = rule_of("WebSocket")
             here = head.find(b"\n", here) + 1
         return "HTTP"

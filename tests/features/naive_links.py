@@ -183,7 +183,7 @@ def _snap(data: bytes) -> str | Tunnel:
 
 @dataclass
 class IP:
-    """An IP packet: its transport protocol, its ends, what is captured and how long it says it is."""
+    """An IP packet: transport protocol, ends, what was captured and how long it says it is."""
 
     proto: int
     src: Any
@@ -234,7 +234,7 @@ class IP:
         raise Short
 
     def segment(self, header_bytes: int, gtp: bool) -> Any:
-        from tests.features.naive_labels import Segment  # noqa: PLC0415  each needs the other
+        from tests.features.naive_labels import Segment
 
         src = self.src, number_at(self.body, 0)
         dst = self.dst, number_at(self.body, 2)

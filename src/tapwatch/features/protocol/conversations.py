@@ -68,8 +68,8 @@ def endpoint(hi: Any, lo: Any, port: int) -> Any:
 @helper
 def talk_key(a: Any, b: Any, proto: int) -> int:
     """Hash both ends, the same in both directions, to 1 .. 2**63 - 1."""
-    key = mix(a ^ b ^ np.uint64(proto)) & _POSITIVE
-    return int(max(np.int64(key), 1))
+    key = int(np.int64(mix(a ^ b ^ np.uint64(proto)) & _POSITIVE))
+    return max(key, 1)
 
 
 @helper
@@ -78,7 +78,7 @@ def find_talk(talks: NDArray[Any], key: int, now: int, counts: NDArray[np.int64]
 
     counts[0] goes up for a conversation that came, counts[1] for one that was evicted.
     """
-    home = key & (talks.shape[0] - 1)
+    home = int(key & (talks.shape[0] - 1))
     place = 0
     for way in range(N_WAYS):
         row = talks[home, way]

@@ -1,4 +1,4 @@
-"""What headers below the ports name: EtherTypes, IP protocols, PPP and LLC protocols, link types."""
+"""What headers below the ports name: EtherTypes, IP, PPP and LLC protocols, link types."""
 
 from typing import Final
 
@@ -122,9 +122,9 @@ SAP_RULES: Final[tuple[Rule, ...]] = (
     # OSI's network layer by ISO 9577, IS-IS (ISO 10589) by its kind of unit.
     Rule("ESIS", _OSI, (octets("82"),)),
     Rule("CLNP", _OSI, (octets("81"),)),
-    Rule("ISIS LSP", _OSI, (_ISIS + (Test(4, 0x1F, 18),), _ISIS + (Test(4, 0x1F, 20),))),
-    Rule("ISIS CSNP", _OSI, (_ISIS + (Test(4, 0x1F, 24),), _ISIS + (Test(4, 0x1F, 25),))),
-    Rule("ISIS PSNP", _OSI, (_ISIS + (Test(4, 0x1F, 26),), _ISIS + (Test(4, 0x1F, 27),))),
+    Rule("ISIS LSP", _OSI, ((*_ISIS, Test(4, 31, 18)), (*_ISIS, Test(4, 31, 20)))),
+    Rule("ISIS CSNP", _OSI, ((*_ISIS, Test(4, 31, 24)), (*_ISIS, Test(4, 31, 25)))),
+    Rule("ISIS PSNP", _OSI, ((*_ISIS, Test(4, 31, 26)), (*_ISIS, Test(4, 31, 27)))),
     Rule("ISIS HELLO", _OSI, (_ISIS,), least=5),
     # IPX by its sockets, of destination and source.
     Rule("IPX SAP", (0xE0,), (octets("04 52", 16), octets("04 52", 28)), least=30),

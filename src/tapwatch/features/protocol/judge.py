@@ -85,7 +85,7 @@ def judge(
     talk: Any,
     know: Knowledge,
 ) -> int:
-    """Label of a payload by one rule; 0 where it is refused, AGAIN where another rule shall be asked.
+    """Label of a payload by one rule; 0 if it is refused, AGAIN if another rule shall be asked.
 
     Parameters
     ----------

@@ -6,7 +6,6 @@ Two, because the first knows nothing of what came before, and the second nothing
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from tapwatch.features.protocol.conversations import N_WAYS, endpoint, find_talk, talk_key
@@ -15,7 +14,7 @@ from tapwatch.features.protocol.links import FRAME_OF, ON, TYPE_IPV4, TYPE_IPV6
 from tapwatch.features.protocol.payload import ask, begin, keep_rest, rest_of_earlier
 from tapwatch.features.protocol.segment import IS_GTP, IS_SIDE, IS_UDP
 from tapwatch.features.protocol.tables import Knowledge, label_index
-from tapwatch.features.protocol.words import helper
+from tapwatch.features.protocol.words import entry, helper
 from tapwatch.tables import TcpAnalysis
 
 _OTHER = 0
@@ -39,7 +38,7 @@ _LOOKED_INTO = int(TcpAnalysis.FAST_RETRANSMISSION | TcpAnalysis.SPURIOUS_RETRAN
 _PASSED_OVER = int(TcpAnalysis.OUT_OF_ORDER | TcpAnalysis.KEEP_ALIVE)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@entry
 def locate_packets(
     data: NDArray[np.uint8],
     packets: NDArray[Any],
@@ -91,7 +90,7 @@ def locate_packets(
         labels[i] = ASK if label == ON else label
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@entry
 def label_segments(
     data: NDArray[np.uint8],
     segments: NDArray[Any],

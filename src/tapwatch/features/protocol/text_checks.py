@@ -85,10 +85,10 @@ def http_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, is_certain:
 def _has_line(data: NDArray[np.uint8], lo: int, hi: int) -> bool:
     """Whether the first line is complete."""
     # Bounds: one byte at a time, below hi.
-    for here in range(lo, hi):
-        if be8(data, here) == _LF:
-            return True
-    return False
+    here = lo
+    while here < hi and be8(data, here) != _LF:
+        here += 1
+    return here < hi
 
 
 @helper
@@ -111,8 +111,8 @@ def _read_header(data: NDArray[np.uint8], lo: int, stop: int, hi: int, talk: Any
     is_status = be32(data, lo) == _HTTP_WORD and hi - lo >= 12
     is_upgraded = is_status and be16(data, lo + 9) << 8 | be8(data, lo + 11) == _UPGRADED
     here = lo
-    # Bounds: up to 14 bytes are read at `here`, which stays below stop - 14.
-    while here < stop - 14:
+    # Bounds: four bytes of each line are read, which begins at most at stop - 4.
+    while here < stop - 4:
         if be8(data, here) != _LF:
             here += 1
             continue
@@ -120,6 +120,9 @@ def _read_header(data: NDArray[np.uint8], lo: int, stop: int, hi: int, talk: Any
         word = be32(data, here) | _LOWER
         if word >> 16 == 0x2D2A:  # a blank line, with the lower-case bits set
             return media if hi - here > 2 else _HTTP
+        # Bounds: names and the beginning of a value are within 13 bytes.
+        if stop - here < 13:
+            continue
         # "content-type": at 8 stands "type".
         if word == 0x636F6E74 and be32(data, here + 8) | _LOWER == 0x74797065:
             media = _media_type(data, here + 13, stop)

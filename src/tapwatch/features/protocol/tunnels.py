@@ -1,8 +1,8 @@
 """What tunnels carry, and where it begins.
 
-Every function returns a label, what follows (an EtherType, FRAME_OF plus a link type, or GTP_PACKET), and
-where that begins. The label is ON where something follows, or where, with 0 for what, there is no
-tunnel.
+Every function returns a label, what follows (an EtherType, FRAME_OF plus a link type, or
+GTP_PACKET), and where that begins. The label is ON where something follows, or where, with 0 for
+what, there is no tunnel.
 """
 
 from typing import Final

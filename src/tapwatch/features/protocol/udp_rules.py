@@ -178,8 +178,8 @@ UDP_RULES: Final[tuple[Rule, ...]] = (
         "BACnet-NPDU",
         (47808,),
         (
-            *(octets(f"81 {kind}") + (Test(5, 0x80, 0x80),) for kind in ("09", "0a", "0b")),
-            octets("81 04") + (Test(11, 0x80, 0x80),),
+            *((*octets(f"81 {kind}"), Test(5, 128, 128)) for kind in ("09", "0a", "0b")),
+            (*octets("81 04"), Test(11, 128, 128)),
         ),
         least=6,
     ),

@@ -19,6 +19,12 @@ def helper(function: _Function) -> _Function:
     return compiled(function)  # type: ignore[no-any-return]
 
 
+def entry(function: _Function) -> _Function:
+    """Compile an entry point that, as its helpers, creates no array."""
+    compiled: Any = njit(nogil=True, cache=True, _nrt=False)  # type: ignore[call-overload]
+    return compiled(function)  # type: ignore[no-any-return]
+
+
 # None of these checks a bound: the caller has, and says where.
 
 
