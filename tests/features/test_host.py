@@ -345,6 +345,17 @@ def test_a_flow_counts_its_peer_in_every_window_that_it_has_packets_in():
     assert [row["new_peers_out"] for row in of_sender] == [1, 0, 0]
 
 
+def test_a_flow_that_is_cut_is_begun_once():
+    """The active timeout makes pieces of it; a later piece is no other connection."""
+    packets = [tcp(5 * k, 1, 2, ACK) for k in range(60)]
+
+    view, values, _, _ = made(packets)
+
+    ours = told(view, values)
+    assert sum(row["flows_out"] for row in ours) == sum(row["flows_in"] for row in ours) == 1
+    assert max(row["beacon_starts"] for row in ours) == 0
+
+
 def test_a_late_packet_of_an_old_flow_counts_its_peer():
     """How long its flow was silent cannot be told from its time, which the window does not hold."""
     late = tcp(0.5, 1, 2, ACK)
