@@ -1,6 +1,6 @@
 """Ask for the label of each frame with forbidden memory right behind it, then right before it.
 
-Run as a program, because a read on the wrong side ends it by SIGSEGV. Prints a digest of the labels.
+Run as a program: a read on the wrong side ends it by SIGSEGV. Prints a digest of the labels.
 With the argument "behind" or "before" it reads one byte too far on purpose.
 """
 
