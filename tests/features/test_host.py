@@ -319,6 +319,7 @@ def test_an_answer_must_be_to_this_windows_attempt():
     ]
     too_late = [tcp(4.9, 1, 2, SYN), tcp(5.1, 2, 1, SYN | ACK, 80, 1000)]
     joined = [tcp(0, 1, 2, ACK), tcp(0.1, 2, 1, ACK, 80, 1000)]
+    aborted = [tcp(0, 1, 2, ACK), tcp(0.1, 2, 1, RST | ACK, 80, 1000)]
 
     def unanswered(packets):
         view, values, rows, _ = made(packets)
@@ -329,6 +330,7 @@ def test_an_answer_must_be_to_this_windows_attempt():
         ]
 
     assert unanswered(answered) == unanswered(refused) == unanswered(joined) == [0]
+    assert unanswered(aborted) == [0]  # never below
     assert unanswered(ignored) == [1]
     assert unanswered(too_late) == [1, 0]
 
@@ -444,6 +446,36 @@ def test_a_sliding_window_holds_every_packet_once_a_hop():
     ends = ((rows["order_ns"] - T0) // S).tolist()
     assert ends[::2] == [2, 4, 6, 8, 10, 12, 14]
     assert values[::2, 0].tolist() == [2, 3, 3, 1, 1, 1, 1]
+
+
+def test_a_window_of_two_hops_is_that_of_one_long_hop():
+    """Sums, extremes, sets, histograms and rhythm merge exactly; only slices are of the hop."""
+    packets, data = everyday()
+    for k in range(300):
+        packets.append(tcp(k / 80, 66 + k % 3, 30, SYN, 40_000 + k, 1 + k))
+    packets.sort(key=lambda p: p["ts_ns"])
+
+    whole = made(packets, data, windows=WindowsConfig(host_s=4.0, hop_s=4.0))
+    halves = made(packets, data, windows=WindowsConfig(host_s=4.0, hop_s=2.0))
+
+    is_whole = halves[2]["order_ns"] == T0 + 4 * S
+    assert (
+        whole[2][["src_lo", "first_ts_ns"]] == halves[2][is_whole][["src_lo", "first_ts_ns"]]
+    ).all()
+    same = [k for k, name in enumerate(whole[0].schema.names) if name != "busy_share"]
+    assert len(same) == 54
+    assert (whole[1][:, same] == halves[1][is_whole][:, same]).all()
+
+
+def test_the_sender_does_not_make_room_for_the_receiver_of_its_own_packet():
+    """Also where it lies just where the hand comes by, and all others were seen lately."""
+    pairs = [(1, 2), (3, 4), (5, 1), (2, 1), (4, 3), (5, 2)]
+    packets = [packet(k / 100, src, dst) for k, (src, dst) in enumerate([*pairs, (1, 99)])]
+
+    rows = assert_agrees(packets, windows=WindowsConfig(hosts=64, host_s=12.0, hop_s=1.0))
+
+    gone = rows[rows["end_reason"] == EndReason.EVICTED]
+    assert [is_host(row, 2) for row in gone] == [True]
 
 
 def test_hosts_that_go_on_stay_in_a_full_table():

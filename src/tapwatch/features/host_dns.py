@@ -118,8 +118,8 @@ def _read_name(data, lo, hi, characters):  # type: ignore[no-untyped-def]
         label_bytes = np.int64(data[at])
         if label_bytes == 0:
             return n_labels, n_bytes, at - lo, hashed
-        # Bounds: a label and the length byte behind it end within `end`, or nothing is read of it.
-        if label_bytes > _MAX_LABEL_BYTES or at + 1 + label_bytes >= end:
+        # Bounds: a label ends within `end`, or nothing is read of it.
+        if label_bytes > _MAX_LABEL_BYTES or at + 1 + label_bytes > end:
             break
         hashed = (hashed ^ label_bytes) * _FNV_PRIME & _U32
         for k in range(at + 1, at + 1 + label_bytes):

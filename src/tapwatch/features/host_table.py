@@ -58,8 +58,9 @@ def host_of(packet, way, keep, now_ns, memory, task):  # type: ignore[no-untyped
         if row < 0:
             break
         if np.int64(slot["tag"]) == tag:
+            # Of one address the version decides the tag, so it needs no comparison.
             host = memory.hosts[row]
-            if host["lo"] == lo and host["hi"] == hi and host["ip_version"] == version:
+            if host["lo"] == lo and host["hi"] == hi:
                 host["is_recent"] = 1
                 return row
         place = (place + 1) & mask
