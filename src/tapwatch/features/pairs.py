@@ -69,23 +69,24 @@ def pair_gaps(packets, pairs, counts, gaps):  # type: ignore[no-untyped-def]
         key = max(mix(mix(min(src, dst) ^ version ^ _OF_PAIR) ^ max(src, dst)), _FIRST_KEY)
 
         home = np.intp(key & set_mask)
-        place, oldest_ns = 0, 0
+        place = -1
         for k in range(N_WAYS):
-            held = pairs[home, k]["key"]
-            if held == key:
+            if pairs[home, k]["key"] == key:
                 place = k
                 break
-            # A free place is older than any pair, and the first of several is taken.
-            last_ns = max(pairs[home, k]["last_ns"][0], pairs[home, k]["last_ns"][1])
-            age_ns = NEVER if held == _NO_KEY else last_ns
-            if k == 0 or age_ns < oldest_ns:
-                place, oldest_ns = k, age_ns
+        if place < 0:
+            oldest_ns = 0
+            for k in range(N_WAYS):
+                last_ns = max(pairs[home, k]["last_ns"][0], pairs[home, k]["last_ns"][1])
+                # A free place is older than any pair, and the first of several is taken.
+                age_ns = NEVER if pairs[home, k]["key"] == _NO_KEY else last_ns
+                if k == 0 or age_ns < oldest_ns:
+                    place, oldest_ns = k, age_ns
+            counts[0] += np.int64(pairs[home, place]["key"] != _NO_KEY)
+            pairs[home, place]["key"] = key
+            pairs[home, place]["last_ns"][0] = NEVER
+            pairs[home, place]["last_ns"][1] = NEVER
         pair = pairs[home, place]
-        if pair["key"] != key:
-            counts[0] += np.int64(pair["key"] != _NO_KEY)
-            pair["key"] = key
-            pair["last_ns"][0] = NEVER
-            pair["last_ns"][1] = NEVER
         this_way_ns = pair["last_ns"][way]
         last_ns = max(this_way_ns, pair["last_ns"][1 - way])
         gaps[i, 0] = 0.0 if last_ns == NEVER else elapsed_ns(last_ns, clock_ns)
