@@ -21,7 +21,8 @@ NODE: Final = np.dtype(
         ("older", "<i4"),  # 1 + node used last before it, 0 for none; the next of the free ones
         ("newer", "<i4"),
         ("kind", "<i4"),
-    ]
+    ],
+    align=True,
 )
 
 #: Of `ends`: 1 + node of three lists, how many nodes were ever used, and the seed of the hash.
