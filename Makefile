@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow fuzz mutants check lint docs bench samples bundle clean
+.PHONY: help venv demo test test-slow fuzz mutants conformance check lint docs bench samples bundle clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ fuzz: .venv/.installed-test ## mutate frames and captures for MINUTES of the pro
 
 mutants: .venv/.installed-test ## plant small faults and see the tests catch them (half an hour)
 	$(BIN)/python -m tests.mutants
+
+conformance: .venv/.installed-test ## write the golden captures and the figures of docs/conformance.md anew
+	$(BIN)/python -m tests.conformance --figures
 
 check: .venv/.installed-test ## lint, types, the laws of the house, docs drift
 	$(BIN)/ruff check .

@@ -1,0 +1,100 @@
+"""The golden captures through our extractor, and the golden files against what writes them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tapwatch.capture import open_captures
+from tapwatch.config import CaptureConfig, Config
+from tapwatch.features.table import TableWriter
+from tapwatch.flows import describe
+from tapwatch.pipeline import Corridor, extract
+from tests.conformance import compare, golden, tshark
+from tests.conformance.captures import GOLDEN
+
+pytestmark = pytest.mark.kernel
+
+PAIRS = [(name, view) for name, one in GOLDEN.items() for view in one.views]
+#: The largest capture, and all of them, in bytes.
+LARGEST, ALL = 64 * 1024, 1024 * 1024
+
+
+def extracted(capture: Path, view: str, target: Path, batch_frames: int = 8192) -> Path:
+    """Rows of a view as `tapwatch features` writes them."""
+    config = Config(capture=CaptureConfig(batch_frames=batch_frames))
+    source = open_captures([str(capture)], batch_frames=batch_frames)
+    corridor = Corridor(config, [view], dtype=np.float64)
+    with TableWriter(str(target), corridor.views[view].schema, describe) as writer:
+        for batch, _ in extract(source, corridor, view):
+            writer.write(batch)
+    return target
+
+
+@pytest.mark.parametrize(("name", "view"), PAIRS)
+def test_rows_are_those_expected(name, view, tmp_path):
+    """Every row and column: whole numbers and words exactly, floats within the tolerance."""
+    capture = golden.FOLDER / f"{name}.pcap"
+
+    found = extracted(capture, view, tmp_path / "found.csv")
+
+    assert compare.differences(golden.FOLDER / f"{name}.{view}.csv", found) == []
+
+
+@pytest.mark.parametrize("batch_frames", [1, 7])
+def test_batches_do_not_show(batch_frames, tmp_path):
+    """The text of a view is the same, whatever comes at once."""
+    for view, name in {view: name for name, view in PAIRS}.items():
+        capture = golden.FOLDER / f"{name}.pcap"
+        whole = extracted(capture, view, tmp_path / "whole.csv")
+        cut = extracted(capture, view, tmp_path / "cut.csv", batch_frames)
+
+        assert cut.read_bytes() == whole.read_bytes(), (name, view)
+
+
+def test_afterimage_has_the_columns_of_the_larger_layout(tmp_path):
+    """The 100 columns are 100 of the 115."""
+    for name in ("damped", "headers"):
+        found = extracted(golden.FOLDER / f"{name}.pcap", "afterimage", tmp_path / "found.csv")
+
+        told = compare.differences(golden.FOLDER / f"{name}.afterimage_115.csv", found)
+        assert told == [f"column H_{rate}_{what} is missing" for rate in RATES for what in WHAT]
+
+
+RATES, WHAT = ("5", "3", "1", "0_1", "0_01"), ("weight", "mean", "var")
+
+
+def test_golden_files_are_what_the_command_writes():
+    """Nothing is edited by hand, nothing is missing, and nothing is left over."""
+    there = {path.name for path in golden.FOLDER.iterdir()}
+    by_tshark = {name for name in there if name.endswith((".tshark.csv", ".wireshark.csv"))}
+    made = dict(golden.files())
+
+    assert there == set(made) | by_tshark
+    stale = [
+        name for name, content in made.items() if (golden.FOLDER / name).read_bytes() != content
+    ]
+    assert stale == []
+
+
+@pytest.mark.skipif(not tshark.is_ours(), reason=f"needs tshark {tshark.VERSION}")
+def test_files_of_tshark_are_what_it_says():
+    """Fields and exports, to the byte."""
+    made = dict(golden.tshark_files())
+    there = {
+        path.name: path.read_bytes()
+        for path in golden.FOLDER.iterdir()
+        if path.name.endswith((".tshark.csv", ".wireshark.csv"))
+    }
+
+    assert sorted(there) == sorted(made)
+    assert [name for name, content in made.items() if there[name] != content] == []
+
+
+def test_captures_are_small():
+    """Each can be sent by mail, and all of them together."""
+    sizes = [path.stat().st_size for path in golden.FOLDER.glob("*.pcap")]
+
+    assert len(sizes) == len(GOLDEN)
+    assert max(sizes) < LARGEST
+    assert sum(sizes) < ALL
