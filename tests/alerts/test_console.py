@@ -140,3 +140,11 @@ def test_bars_show_the_share(share, cells):
     """Eight cells for the whole, in eighths of a cell."""
     assert bar(share) == cells
     assert len(bar(share, ascii_only=True)) == 8
+
+
+def test_a_class_is_shown_as_its_word():
+    """Without thousands or units."""
+    from tapwatch.alerts.console import quantity
+
+    assert quantity("domain_u", "1") == "domain_u"
+    assert quantity("us", "us") == "us"

@@ -130,3 +130,11 @@ def test_any_string_stays_one_printable_line(text):
 def test_every_time_that_a_capture_can_hold_is_written(ts_ns, text):
     """From the first to the last nanosecond of 64 bits; nanoseconds are cut, not rounded."""
     assert eve.timestamp(ts_ns) == text
+
+
+def test_a_class_is_written_as_its_word():
+    """A string where other features have a number."""
+    feature = FeatureShare("service", "1", "http", 'no "quotes"\n', 1.0)
+    [written] = json.loads(eve.line(made.alert(features=(feature,))))["tapwatch"]["features"]
+
+    assert (written["observed"], written["expected"]) == ("http", 'no "quotes"\n')

@@ -1,5 +1,7 @@
 """Hold-down, rate limit, bounded memory, severity and identity of alerts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -373,3 +375,22 @@ def test_all_labels_are_there_from_the_start():
 def _labels(policy, name):
     [tally] = [tally for tally in policy.tallies() if tally.name == name]
     return set(tally.values)
+
+
+def test_a_class_is_told_by_its_word():
+    """Observed and expected; what is no index of a word stays a number."""
+    schema = made.schema()
+    words = replace(schema.columns[1], categories=("tcp", "udp", "icmp"))
+    schema = replace(schema, columns=(schema.columns[0], words, *schema.columns[2:]))
+    rows = [made.row(src=f"10.0.0.{k}", order_ns=k) for k in range(1, 4)]
+    observed = np.tile(np.arange(6.0), (3, 1))
+    expected = observed + 1
+    observed[:, 1], expected[:, 1] = [2, 1, 3], [0, 0.5, -1]
+    found = made.scores(rows, schema=schema, observed=observed, expected=expected)
+    told = [alert.features[0] for alert in judged(Policy(AlertsConfig()), found)]
+
+    assert [(f.name, f.observed, f.expected) for f in told] == [
+        (words.name, "icmp", "tcp"),
+        (words.name, "udp", 0.5),
+        (words.name, 3.0, -1.0),
+    ]

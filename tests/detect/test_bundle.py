@@ -368,3 +368,94 @@ def test_a_bundle_may_be_replaced_but_nothing_else(path, tmp_path):
     (tmp_path / "empty").mkdir()
     check_target(tmp_path / "empty")
     check_target(tmp_path / "nothing")
+
+
+TRAINED = {"decode.tunnel_depth": 0, "flows.idle_timeout_s": 60.0, "windows.lags": [1.0, 5.0]}
+
+
+@pytest.fixture
+def configured(tmp_path):
+    made.train(tmp_path / "c", SCHEMA, configuration=TRAINED)
+    return tmp_path / "c"
+
+
+def running(**changes):
+    """What the rows of a run depend on; `changes` replaces or, by None, leaves out keys."""
+    settings = TRAINED | {key.replace("__", "."): value for key, value in changes.items()}
+    return lambda view: {k: v for k, v in settings.items() if v is not None and view == "flow"}
+
+
+def test_a_bundle_of_the_same_configuration_is_loaded(configured):
+    """Every key that the view depends on, and its value; without settings it is not looked at."""
+    assert load_bundle(configured, SCHEMAS, running()).manifest.configuration == TRAINED
+    assert load_bundle(configured, SCHEMAS).manifest.configuration == TRAINED
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"decode__tunnel_depth": 2}, "configuration.decode.tunnel_depth = 0: want 2, the value"),
+        ({"flows__idle_timeout_s": 60.5}, "flows.idle_timeout_s = 60.0: want 60.5, the value"),
+        ({"windows__lags": [1.0]}, "configuration.windows.lags = [1.0, 5.0]: want [1.0], the"),
+        ({"kdd__host_window": 256}, "configuration.kdd.host_window: absent: want it"),
+        ({"windows__lags": None}, "configuration.windows.lags: want only keys that flow depends"),
+    ],
+)
+def test_a_bundle_of_another_configuration_is_refused(configured, changes, text):
+    """The key, what was found, what is wanted, and what can be done."""
+    with pytest.raises(ArtifactError) as refused:
+        load_bundle(configured, SCHEMAS, running(**changes))
+
+    assert text in str(refused.value)
+    assert refused.value.exit_code == 4
+
+
+def test_a_bundle_that_does_not_say_its_configuration_is_refused(path):
+    """Where the run has one to compare with; nothing is assumed."""
+    edit(path, lambda document: document.pop("configuration"))
+    with pytest.raises(
+        ArtifactError, match=r"configuration\.decode\.tunnel_depth: absent: want it"
+    ):
+        load_bundle(path, SCHEMAS, running())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("rows", "guessed", "rows = 'guessed': want 'live' or 'wireshark_export'"),
+        ("configuration", [], "configuration = a list: want a valid dictionary"),
+        ("configuration", {"a": {"b": 1}}, "configuration.a"),
+        ("configuration", {"a": None}, "configuration.a"),
+        ("configuration", {str(k): 1 for k in range(65)}, "configuration = a dict: want"),
+        ("preprocess.withheld", {"c01": 1}, "preprocess.withheld.c01 = 1: want a valid string"),
+        ("training.benign", "all", "training.benign = 'all': want a valid list"),
+    ],
+)
+def test_what_is_said_of_the_rows_is_checked(path, key, value, text):
+    """Where they came from, what they depend on, what was left out."""
+    edit(path, lambda document: put(document, key, value))
+
+    assert text in refusal(path)
+
+
+def test_a_column_is_another_where_its_classes_or_its_export_are():
+    """The fingerprint names what a model depends on; of plain columns it is as ever."""
+    from tapwatch.detect.manifest import fingerprint
+    from tapwatch.tables import Column
+
+    def column(**fields):
+        return Column("c", "1", "int64", "f", source="made", meaning="made", **fields)
+
+    kinds = [
+        column(),
+        column(categories=("a", "b")),
+        column(categories=("b", "a")),
+        column(export=("a", "b")),
+        column(export=("*",)),
+        column(export=("*",), absent=-1.0),
+    ]
+
+    assert len({fingerprint(kind) for kind in kinds}) == len(kinds)
+    assert fingerprint(column(absent=3.0)) == fingerprint(column())
+    plain = hashlib.sha256(b"c\x1f1\x1fint64\x1ff").hexdigest()[:16]
+    assert fingerprint(column()) == plain

@@ -265,3 +265,22 @@ def test_importing_the_room_loads_no_torch():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stdout.strip() == "False"
+
+
+def test_rows_of_an_export_are_reduced_before_they_are_scored(tmp_path):
+    """What no export gives stands as absent, in the score and in the reasons; the rest stays."""
+    changes = {f"c{k:02}": {"export": ("*",)} for k in range(0, 12, 2)}
+    changes["c03"] = {"absent": -1.0}
+    schema = made.schema(**changes)
+    made.train(tmp_path / "listed", schema, rows="wireshark_export", budget=3599.0)
+    bundle = load_bundle(tmp_path / "listed", {"flow": schema})
+    batch = made.batch(made.benign(64, seed=3) + 9, schema)
+    reduced = batch.values.copy()
+    reduced[:, 1::2] = 0
+    reduced[:, 3] = -1
+    live, told = Scorer(bundle).score(batch), Scorer(bundle).score(made.batch(reduced, schema))
+
+    assert live.flagged.any()
+    assert plain(live) == plain(told)
+    kept = [schema.names.index(name) for name in live.columns]
+    np.testing.assert_array_equal(live.observed, reduced[live.flagged][:, kept])

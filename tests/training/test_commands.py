@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from tapwatch.cli import main
+from tapwatch.features import SCHEMAS
 from tests.shared_data import shared_data
 from tests.training import made
 
@@ -109,10 +110,77 @@ def test_inspect_shows_a_bundle(tmp_path, rows):
     found = json.loads(run("inspect", tmp_path / "office", "--json").stdout)
 
     assert table.exit_code == 0
-    for text in ("office", "flow/1:", "conformal", "rows.parquet", "fits this build", "log_z"):
+    for text in (
+        "office",
+        f"flow/{made.SCHEMA.version}:",
+        "conformal",
+        "rows.parquet",
+        "fits this build",
+        "log_z",
+    ):
         assert text in table.stdout
     assert (found["kind"], found["fits"], found["misfit"]) == ("bundle", True, None)
     assert found["manifest"] == json.loads((tmp_path / "office" / "bundle.json").read_text())
+
+
+def test_inspect_shows_classes_configuration_and_what_rows_were_learnt(tmp_path, rows):
+    """In words, and what was withheld and why."""
+    trained(tmp_path, rows)
+    file = tmp_path / "office" / "bundle.json"
+    document = json.loads(file.read_text())
+    document["preprocess"]["withheld"] = {"a": "constant", "b": "permuted\x1b", "c": "constant"}
+    file.write_text(json.dumps(document | {"rows": "wireshark_export"}))
+    shown = " ".join(run("inspect", tmp_path / "office").stdout.split())
+
+    [name, *_] = document["preprocess"]["classes"]
+    words = document["preprocess"]["classes"][name]
+    assert f"classes of {name} {', '.join(words)}; all others are one" in shown
+    assert "decode.tunnel_depth = 0, flows.active_timeout_s = 120.0" in shown
+    assert "as an export of Wireshark gives them; live rows are reduced to that" in shown
+    assert "withheld a, c: constant withheld b: permuted\\x1b" in shown
+
+
+def test_a_bundle_of_another_configuration_is_refused_by_a_replay(tmp_path, rows, tiny_capture):
+    """Exit code 4, the key with what was found and what is wanted."""
+    trained(tmp_path, rows)
+    config = tmp_path / "deep.toml"
+    config.write_text("[decode]\ntunnel_depth = 1\n")
+    words = ("replay", tiny_capture, "--bundle", tmp_path / "office", "--quiet")
+    result = run(*words, "--config", config)
+
+    assert run(*words).exit_code == 0
+    assert result.exit_code == 4
+    assert "configuration.decode.tunnel_depth = 0: want 1, the value of this run" in result.stderr
+
+
+def test_help_names_every_view():
+    """In the order of the catalogue; without importing it."""
+    for command in ("features", "train"):
+        shown = " ".join(run(command, "--help").stdout.split())
+        assert f"What becomes a row: {', '.join(SCHEMAS)}." in shown
+
+
+def test_train_tells_what_a_table_holds(tmp_path):
+    """Rows left out, columns withheld, classes; strings of the file cannot reach the terminal."""
+    lines = [
+        f"{k % 5},{'tcp' if k % 2 else 'udp'},{'http' if k % 2 else 'domain_u'},SF,{k},{k},"
+        + "0," * 16
+        + f"{k % 7 + 1},1,"
+        + "0.00," * 17
+        + ("normal." if k % 3 else "\x1b[2Jsmurf.")
+        for k in range(90)
+    ]
+    (tmp_path / "kddcup.data").write_text("\n".join(lines) + "\n")
+    words = ("train", tmp_path / "kddcup.data", "--view", "kdd", "--detector", "ae")
+    result = run(*words, "-o", tmp_path / "old", "--set", "epochs=1", "--budget", "60")
+
+    assert result.exit_code == 0, result.output
+    assert "kddcup.data: 60 of 90 rows are labelled benign or normal and used" in result.stderr
+    assert "\x1b" not in result.stderr
+    assert "classes of protocol_type: tcp, udp; all others are one" in result.stderr
+    quiet = run(*words, "-o", tmp_path / "q", "--set", "epochs=1", "--budget", "60", "--quiet")
+    assert quiet.exit_code == 0
+    assert "labelled" not in quiet.stderr
 
 
 def test_inspect_shows_a_bundle_that_does_not_fit(tmp_path, rows):
@@ -123,7 +191,8 @@ def test_inspect_shows_a_bundle_that_does_not_fit(tmp_path, rows):
     found = json.loads(run("inspect", tmp_path / "office", "--json").stdout)
 
     assert found["fits"] is False
-    assert "flow/1:eeeeeeee: want flow/1:" in found["misfit"]
+    version = made.SCHEMA.version
+    assert f"flow/{version}:eeeeeeee: want flow/{version}:" in found["misfit"]
 
 
 def test_inspect_refuses_a_damaged_bundle(tmp_path, rows):

@@ -3,10 +3,13 @@
 import hashlib
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tapwatch.config import Config
 from tapwatch.errors import ArtifactError, CaptureError, ConfigError
+from tapwatch.features import SCHEMAS
+from tapwatch.features.settings import settings_of
 from tapwatch.training.datasets import describe_input, expand, read_rows
 from tests.shared_data import shared_data
 from tests.training import made
@@ -104,8 +107,6 @@ def test_an_input_is_described_by_content_and_not_by_place(tmp_path):
 
 def test_captures_come_as_one_source():
     """A real capture gives a row a packet, finite, in the order of time."""
-    from tapwatch.features import SCHEMAS
-
     capture = shared_data() / "pcaps" / "PcapPlusPlus" / "example.pcap"
     [parts] = read_rows([capture], SCHEMAS["packet"], Config())
     parts = list(parts)
@@ -114,3 +115,64 @@ def test_captures_come_as_one_source():
     assert values.shape == (4631, len(SCHEMAS["packet"].columns))
     assert np.isfinite(values).all()
     assert all((np.diff(part.time_ns) >= 0).all() for part in parts)
+
+
+CLASSES = [k for k, column in enumerate(made.SCHEMA.columns) if column.categories]
+
+
+def test_words_of_a_class_become_their_place_in_the_schema(tmp_path):
+    """Whatever dictionary the file has, or none; an unknown or missing word is refused."""
+    assert CLASSES
+    name = made.SCHEMA.names[CLASSES[0]]
+    categories = made.SCHEMA.columns[CLASSES[0]].categories
+
+    def put(words):
+        def change(table):
+            place = table.schema.get_field_index(name)
+            return table.set_column(place, name, [pa.array(words)])
+
+        return made.parquet(tmp_path / "words.parquet", len(words), change=change)
+
+    indices = [*range(len(categories)), 0]
+    [[part]] = rows_of(put([categories[k] for k in indices]))
+    assert part.values[:, CLASSES[0]].tolist() == indices
+    for words in ([categories[0], "gopher"], [categories[0], None]):
+        with pytest.raises(CaptureError, match=f"{name}: another word: want one of its"):
+            rows_of(put(words))
+
+
+def test_rows_of_another_configuration_are_refused(tmp_path):
+    """By key, what was found and what is wanted; also where the file does not say."""
+    other = made.parquet(tmp_path / "other", configuration={"decode.tunnel_depth": 0})
+    with pytest.raises(ArtifactError, match=r"flows.idle_timeout_s = None: want 60.0, as in this"):
+        rows_of(other)
+    settings = settings_of("flow", Config()) | {"decode.tunnel_depth": 2}
+    deeper = made.parquet(tmp_path / "deeper", configuration=settings)
+    with pytest.raises(ArtifactError, match=r"decode.tunnel_depth = 2: want 0"):
+        rows_of(deeper)
+    silent = made.parquet(tmp_path / "silent", configuration=[])
+    with pytest.raises(ArtifactError, match=r"tapwatch.configuration absent: want it"):
+        rows_of(silent)
+
+
+def test_what_tapwatch_writes_is_what_training_reads(tmp_path, tiny_capture):
+    """Features as Parquet and straight from the capture: the same rows, classes and all."""
+    from click.testing import CliRunner
+
+    from tapwatch.cli import main
+
+    for view in SCHEMAS:
+        out = tmp_path / f"{view}.parquet"
+        words = ["features", str(tiny_capture), "--view", view, "-o", str(out), "--quiet"]
+        assert CliRunner().invoke(main, words).exit_code == 0
+        from_file, direct = (
+            [part for parts in read_rows([path], SCHEMAS[view], Config()) for part in parts]
+            for path in (out, tiny_capture)
+        )
+        assert sum(len(part.values) for part in direct) >= 1
+        for field in ("values", "time_ns"):
+            one, other = (
+                np.concatenate([getattr(part, field) for part in parts])
+                for parts in (from_file, direct)
+            )
+            np.testing.assert_array_equal(one, other)

@@ -71,7 +71,7 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
 
     INPUT is a capture, a Parquet file of `tapwatch features`, a list of packets that Wireshark
     exported as CSV (view packet), a CSV of CICFlowMeter (view flow), or a file of KDD'99 or NSL-KDD
-    (view kdd); a directory stands for the files in it. Rows that have no time count as one a second.
+    (view kdd); a directory stands for the files in it. Rows without a time count as one a second.
 
     The same inputs, options and seed give the same bundle, byte for byte, but for the time put on
     record; SOURCE_DATE_EPOCH sets that.
