@@ -33,7 +33,8 @@ SESSIONS: dict[str, tuple[Protocol, list[tuple[int, bytes]], dict[str, int]]] = 
         [
             (0, b"user root\r\n"), (1, b"331 password\r\n"), (0, b"pass a\r\n"),
             (1, b"530 Login incorrect.\r\n"), (0, b"USER root\r\n"), (1, b"331 password\r\n"),
-            (0, b"PASS b\r\n"), (1, b"230 in\r\n"), (0, b"STOR .rhosts\r\n"), (1, b"226 ok\r\n"),
+            (0, b"PASS b\r\n"), (1, b"230 in\r\n"), (0, b"STOR /etc/passwd.rhosts\r\n"),
+            (1, b"226 ok\r\n"),
             (0, b"MKD new\r\n"), (1, b"257 made\r\n"), (0, b"SITE EXEC outbound\r\n"),
         ],
         {
@@ -49,7 +50,8 @@ SESSIONS: dict[str, tuple[Protocol, list[tuple[int, bytes]], dict[str, int]]] = 
     "a user becomes root by telnet": (
         Protocol.TELNET,
         [
-            (1, b"\xff\xfd\x18\xff\xfb\x01"), (0, b"\xff\xfc\x18\xff\xfa\x18\0vt\xff\xff\xff\xf0"),
+            (1, b"\xff\xfd\x18\xff\xfb\x01"),
+            (0, b"\xff\xfc\x18\xff\xfa\x18\0vt\xff\xffsu\r\xff\xf0"),
             (1, b"Debian\r\nhost login: "), (0, b"alx\x7fice\r\0"), (1, b"alice\r\nPassword: "),
             (0, b"secret\r\0"), (1, b"\r\nLogin incorrect\r\nhost login: "), (0, b"alice\r\0"),
             (1, b"alice\r\nPassword: "), (0, b"su\r\0"),
@@ -120,7 +122,7 @@ SESSIONS: dict[str, tuple[Protocol, list[tuple[int, bytes]], dict[str, int]]] = 
     "imap refuses one login and takes the next": (
         Protocol.IMAP,
         [
-            (1, b"* OK\r\n"), (0, b'a1 LOGIN "adm" x\r\n'), (1, b"* OK hm\r\na1 NO no\r\n"),
+            (1, b"* OK\r\n"), (0, b'a1 LOGIN "adm" x\r\n'), (1, b"* OK hm\r\n+ OK\r\na1 NO no\r\n"),
             (0, b'a2 login "adm" y\r\n'), (1, b"+ OK\r\na2 OK in\r\n"), (0, b"a3 STARTTLS\r\n"),
             (1, b"a3 OK\r\n"), (0, b"a4 LOGIN x y\r\n"), (1, b"a4 OK\r\n"),
         ],
@@ -131,6 +133,8 @@ SESSIONS: dict[str, tuple[Protocol, list[tuple[int, bytes]], dict[str, int]]] = 
         [
             (0, b"GET /cgi-bin/phf?/bin/cat%20/etc/passwd HTTP/1.0\r\nHost: ../\r\n\r\n"),
             (1, b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\n12345678\n"),
+            (1, b"HTTP/1.1 304 x\r\nContent-Length: 60\r\n\r\n"),
+            (1, b"HTTP/1.1 204 x\r\nContent-Length: 60\r\n\r\n"),
             (0, b"HEAD /a/../b HTTP/1.1\r\nAuthorization: Basic eA==\r\n\r\n"),
             (1, b"HTTP/1.1 401 No\r\nContent-Length: 50\r\n\r\n"),
             (0, b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nGET /\r\n0\r\n\r\n"),
