@@ -30,6 +30,7 @@ CASES: dict[str, tuple[Frame, str]] = {
     "http half a line": (over_tcp(80, b"GET /half"), "TCP"),
     "http json": (over_tcp(80, HTTP_JSON), "HTTP/JSON"),
     "http json, body to come": (over_tcp(80, HTTP_JSON[:-4]), "HTTP"),
+    "http json of two bytes": (over_tcp(80, HTTP_JSON[:-2]), "HTTP/JSON"),
     "http xml": (
         over_tcp(80, HTTP_JSON.replace(b"application/json", b"text/xml;;;;;;;;;")),
         "HTTP/XML",
@@ -91,6 +92,14 @@ CASES: dict[str, tuple[Frame, str]] = {
     "llmnr": (over_udp(5355, DNS_QUERY), "LLMNR"),
     "nbns": (over_udp(137, DNS_QUERY, 137), "NBNS"),
     "dhcp": (over_udp(67, DHCP, 68), "DHCP"),
+    "dhcp behind other options": (
+        over_udp(67, DHCP[:-4] + bytes.fromhex("00 0c 02 61 62 35 01 05 ff"), 68),
+        "DHCP",
+    ),
+    "bootp with 53 as a value": (
+        over_udp(67, DHCP[:-4] + bytes.fromhex("0c 02 35 35 ff"), 68),
+        "BOOTP",
+    ),
     "bootp": (over_udp(67, DHCP[:-4] + b"\xff", 68), "BOOTP"),
     "quic": (over_udp(443, QUIC), "QUIC"),
     "quic anywhere": (over_udp(4433, QUIC), "QUIC"),
@@ -130,6 +139,16 @@ CASES: dict[str, tuple[Frame, str]] = {
     "vxlan": (over_udp(4789, bytes.fromhex("08 00 00 00 00 00 01 00") + INNER), "DNS"),
     "geneve": (over_udp(6081, bytes.fromhex("00 00 65 58 00 00 01 00") + INNER), "DNS"),
     "gtp": (over_udp(2152, bytes.fromhex("30 ff 00 20 00 00 00 01") + INNER[14:]), "GTP <DNS>"),
+    "gtp, numbered": (
+        over_udp(2152, bytes.fromhex("31 ff 00 20 00 00 00 01 00 00 07 00") + INNER[14:]),
+        "GTP <DNS>",
+    ),
+    "gtp, extended": (
+        over_udp(
+            2152, bytes.fromhex("34 ff 00 20 00 00 00 01 00 00 00 85 01 10 09 00") + INNER[14:]
+        ),
+        "GTP <DNS>",
+    ),
     "gtp echo": (over_udp(2152, bytes.fromhex("32 01 00 04 00 00 00 00 00 00 00 00")), "GTP"),
     "gre": (Frame(ethernet(0x0800, ipv4(47, bytes.fromhex("00 00 08 00") + INNER[14:]))), "DNS"),
     "ip in ip": (Frame(ethernet(0x0800, ipv4(4, INNER[14:]))), "DNS"),
@@ -138,6 +157,19 @@ CASES: dict[str, tuple[Frame, str]] = {
     "nothing in a tunnel": (Frame(ethernet(0x0800, ipv4(41, bytes(8)))), "IPv6"),
     # IP.
     "icmp": (Frame(ethernet(0x0800, ipv4(1, bytes(8)))), "ICMP"),
+    "nothing behind an extension": (
+        Frame(ethernet(0x86DD, ipv6(60, bytes([6, 0]) + bytes(6)))),
+        "TCP",
+    ),
+    "mpls in gre": (
+        Frame(
+            ethernet(
+                0x0800,
+                ipv4(47, bytes.fromhex("0000 8847 00011040 00022140") + INNER[14:]),
+            )
+        ),
+        "DNS",
+    ),
     "icmp 6": (Frame(ethernet(0x86DD, ipv6(58, bytes(8)))), "ICMPv6"),
     "later fragment": (Frame(ethernet(0x0800, ipv4(17, DNS_QUERY, fragment=9))), "IPv4"),
     "ospf": (Frame(ethernet(0x0800, ipv4(89, bytes(24)))), "OSPF"),

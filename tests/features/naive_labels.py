@@ -357,7 +357,7 @@ class Asker:
         while 0 < here <= len(head) - 4:
             line = head[here:].lower()
             if head[here : here + 2] in (b"\r\n", b"\r*", b"-\n", b"-*"):
-                return media if len(self.data) - here > 2 else "HTTP"
+                return media
             is_long = len(line) >= 13
             if is_long and line.startswith(b"cont") and line[8:12] == b"type":
                 media = media_type(line[13:])

@@ -162,6 +162,9 @@ def test_what_lies_inside_a_message_is_tcp():
     ]
 
     assert labels_of(frames) == ["SMB2", "TCP", "SMB2", "SMB2", "SMB2"]
+    # What comes again from before the message, or with its beginning, is looked into.
+    before = [over_tcp(445, head, seq=1000), over_tcp(445, head, seq=1000)]
+    assert labels_of([*before, over_tcp(445, inside, seq=900)]) == ["SMB2"] * 3
 
 
 def test_sequence_numbers_wrap_inside_a_message():

@@ -78,7 +78,7 @@ def http_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, is_certain:
     if not is_certain and not _has_version(data, lo, stop):
         return 0
     talk["state"] = _CONNECTED if be32(data, lo) == _CONNECT else max(int(talk["state"]), _SEEN)
-    return _read_header(data, lo, stop, hi, talk)
+    return _read_header(data, lo, stop, talk)
 
 
 @helper
@@ -104,14 +104,15 @@ def _has_version(data: NDArray[np.uint8], lo: int, end: int) -> bool:
 
 
 @helper
-def _read_header(data: NDArray[np.uint8], lo: int, stop: int, hi: int, talk: Any) -> int:
+def _read_header(data: NDArray[np.uint8], lo: int, stop: int, talk: Any) -> int:
     """What the header block says of the body, where some of it is here, and of what comes next."""
     media = _HTTP
     # Bounds: the status stands in bytes 9 to 11.
-    is_status = be32(data, lo) == _HTTP_WORD and hi - lo >= 12
+    is_status = be32(data, lo) == _HTTP_WORD and stop - lo >= 12
     is_upgraded = is_status and be16(data, lo + 9) << 8 | be8(data, lo + 11) == _UPGRADED
     here = lo
-    # Bounds: four bytes of each line are read, which begins at most at stop - 4.
+    # Bounds: four bytes of each line are read, which begins at most at stop - 4. So two bytes of a
+    # body have to be here.
     while here < stop - 4:
         if be8(data, here) != _LF:
             here += 1
@@ -119,7 +120,7 @@ def _read_header(data: NDArray[np.uint8], lo: int, stop: int, hi: int, talk: Any
         here += 1
         word = be32(data, here) | _LOWER
         if word >> 16 == 0x2D2A:  # a blank line, with the lower-case bits set
-            return media if hi - here > 2 else _HTTP
+            return media
         # Bounds: names and the beginning of a value are within 13 bytes.
         if stop - here < 13:
             continue
