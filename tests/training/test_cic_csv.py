@@ -459,6 +459,7 @@ def test_windows_are_minus_1_where_there_is_no_segment(build, file):
     windows = {"init_fwd_win_byts": 0, "init_bwd_win_byts": 0}
     lines = [
         line_of(build, Protocol=17, **windows),
+        line_of(build, Protocol=132, **windows),
         line_of(build, tot_bwd_pkts=0, **windows),
         line_of(build, tot_fwd_pkts=0, **windows),
         line_of(build, **windows),
@@ -466,10 +467,22 @@ def test_windows_are_minus_1_where_there_is_no_segment(build, file):
     table = open_table(made(file, build, *lines))
 
     columns, _, _ = read(table)
-    assert columns["init_fwd_win_byts"].tolist() == [-1, 0, -1, 0]
+    assert columns["init_fwd_win_byts"].tolist() == [-1, -1, 0, -1, 0]
     is_given = "init_bwd_win_byts" in table.given
-    assert columns["init_bwd_win_byts"].tolist() == ([-1, -1, 0, 0] if is_given else [0] * 4)
-    assert counted(table) == {"window_of_no_tcp": 3 if is_given else 2}
+    assert columns["init_bwd_win_byts"].tolist() == ([-1, -1, -1, 0, 0] if is_given else [0] * 5)
+    assert counted(table) == {"window_of_no_tcp": 4 if is_given else 3}
+
+
+def test_of_two_columns_of_one_name_the_first_counts(file):
+    """Fwd Header Length of 2017: the second one is a copy."""
+    build = Build.CIC_2017
+    names = [name.strip() for name in header_of(build)]
+    first, second = (k for k, name in enumerate(names) if name == "Fwd Header Length")
+    cells = line_of(build).split(",")
+    cells[second] = "7"
+
+    columns, _, _ = read(open_table(made(file, build, ",".join(cells))))
+    assert columns["fwd_header_len"].tolist() == [float(cells[first])]
 
 
 def test_protocols_and_ports_become_the_classes_of_live_flows(file):
