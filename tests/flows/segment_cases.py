@@ -113,6 +113,12 @@ CASES: Final[dict[str, list[Segment]]] = {
         _b(15, 5001, 1001, window=50, says=_UPDATE),
         _a(20, 1001, 5001, 50, says=_FULL),
         _a(21, 1051, 5001, flags=FIN | ACK),
+        _b(25, 5001, 1052, 512, window=50, says=_FULL),
+    ],
+    "window_full_after_one_syn": [
+        _a(0, 1000, 0, flags=SYN),  # it does not scale, so neither will
+        _b(5, 5001, 1001, window=50),
+        _a(10, 1001, 5001, 50, says=_FULL),
     ],
     "window_full_unknown": [
         _b(5, 5001, 1001, window=50),
@@ -219,6 +225,12 @@ CASES: Final[dict[str, list[Segment]]] = {
         _a(20, 1101, 5001, says=_LOST),
         _a(21, 1201, 5001, flags=RST),
         _b(22, 5011, 1001, flags=FIN | ACK, says=_LOST),
+    ],
+    "half_the_sequence_space_apart_is_before_and_behind": [
+        *_HANDSHAKE,
+        _a(20, 1001, 5001, 100),
+        _a(100, 1101 + 2**31, 5001, 100, says=_LOST | _SPURIOUS),
+        _a(200, 1101, 5001, 100),
     ],
     "fragments_are_not_judged": [
         *_HANDSHAKE,
