@@ -60,6 +60,8 @@ def _file(packet, link, data, memory, task):  # type: ignore[no-untyped-def]
     is_group = _is_group(packet)
     now_ns = max(bounded(packet["clock_ns"]), task["start_ns"])
     task["late"] += packet["ts_ns"] < now_ns
+    hop_ns = task["end_ns"] - task["start_ns"]
+    slice_ = _ONE << np.uint64((now_ns - task["start_ns"]) * N_SLICES // hop_ns)
     src, dst = np.int64(-1), np.int64(-1)
     for way in range(2):
         is_host = is_ip & (not is_group)
@@ -67,7 +69,7 @@ def _file(packet, link, data, memory, task):  # type: ignore[no-untyped-def]
             is_host = is_unicast(packet["src_hi"], packet["src_lo"], packet["ip_version"])
         if is_host:
             row = host_of(packet, way, src, now_ns, memory, task)
-            _count(memory.hosts[row], packet, now_ns, way, task)
+            _count(memory.hosts[row], packet, way, slice_)
             src, dst = (src, row) if way else (row, dst)
     if src >= 0 and is_group:
         memory.hosts[src]["group"] += 1
@@ -119,7 +121,7 @@ def _is_question(packet):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _count(host, packet, now_ns, way, task):  # type: ignore[no-untyped-def]
+def _count(host, packet, way, slice_):  # type: ignore[no-untyped-def]
     """Count a packet for its sender (way 0) or its receiver (way 1)."""
     ts_ns = packet["ts_ns"]
     if host["packets"][0] + host["packets"][1] == 0:
@@ -131,8 +133,7 @@ def _count(host, packet, now_ns, way, task):  # type: ignore[no-untyped-def]
     wire_bytes = np.int64(packet["wire_bytes"])
     host["largest_bytes"] = max(np.int64(host["largest_bytes"]), wire_bytes)
     host["sizes"][min(wire_bytes // SIZE_STEP_BYTES, N_SIZES - 1)] += 1
-    hop_ns = task["end_ns"] - task["start_ns"]
-    host["busy"] |= _ONE << np.uint64((now_ns - task["start_ns"]) * N_SLICES // hop_ns)
+    host["busy"] |= slice_
     host["packets"][way] += 1
     host["bytes"][way] += wire_bytes
     host["payload_bytes"][way] += max(np.int64(packet["payload_bytes"]), 0)
