@@ -239,6 +239,7 @@ NOT_WORDS = "want words of that column, in their order, each once"
     ("key", "value", "text"),
     [
         ("c02", ["tcp", "udp", "telnet"], f"preprocess.classes.c02: {NOT_WORDS}"),
+        ("c02", ["telnet", "tcp", "udp"], f"preprocess.classes.c02: {NOT_WORDS}"),
         ("c02", ["udp", "tcp", "icmp"], f"preprocess.classes.c02: {NOT_WORDS}"),
         ("c02", ["tcp", "tcp", "udp"], f"preprocess.classes.c02: {NOT_WORDS}"),
         ("c02", [], f"preprocess.classes.c02: {NOT_WORDS}"),
