@@ -241,6 +241,7 @@ def test_retransmissions():
         (100, SYN, 0): 1,
         (301, FIN | ACK, 0): 0,
         (300, FIN | ACK, 0): 1,
+        (299, FIN | ACK, 1): 1,
         (50, RST, 0): 0,
         (50, RST, 20): 0,
         (101, ACK, 0): 0,

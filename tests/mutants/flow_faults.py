@@ -2,12 +2,15 @@
 
 from tests.mutants.fault import Fault
 
+_CONNECTION = ("tests/flows/test_connection.py",)
+_FRAGMENTS = ("tests/flows/test_fragments.py",)
+
 FLOW_FAULTS = (
     # account.py: gaps, bulks, periods
     Fault(
         "flows/account.py",
-        'gap = max(ts_ns - row["last_ts_ns"], 0)',
-        'gap = ts_ns - row["last_ts_ns"]',
+        'gap = max(ts_ns - row["last_ts_ns"], 0)\n        _add_gap',
+        'gap = ts_ns - row["last_ts_ns"]\n        _add_gap',
     ),
     Fault("flows/account.py", "if gap > LONG_GAP_NS:", "if gap >= LONG_GAP_NS:"),
     Fault(
@@ -88,8 +91,14 @@ FLOW_FAULTS = (
     ),
     Fault(
         "flows/kernel.py",
-        'fin_seen, is_closing = row["fin_seen"], row["is_closing"]',
-        "fin_seen, is_closing = 0, 0",
+        'row["is_continuation"] = 1\n    row["end_reason"] = 0',
+        'row["is_continuation"] = 1\n    row["fin_seen"] = row["is_closing"] = 0',
+    ),
+    Fault(
+        "flows/kernel.py",
+        'row["retransmissions"][d] = 0',
+        'row["tcp_flags"][d] = 0',
+        _CONNECTION,
     ),
     Fault("flows/kernel.py", "return 1 if is_answer else 0", "return 0"),
     Fault(
@@ -112,4 +121,30 @@ FLOW_FAULTS = (
         'by = ("first_frame", "flow_id", "last_ts_ns", "order_ns")',
         'by = ("first_frame", "last_ts_ns", "flow_id", "order_ns")',
     ),
+    # connection.py, sequence.py: how a connection stands, what comes again
+    Fault(
+        "flows/connection.py",
+        "if d == 1 and not has_payload and their_state == SYN_SENT:",
+        "if d == 1 and their_state == SYN_SENT:",
+        _CONNECTION,
+    ),
+    Fault(
+        "flows/connection.py",
+        "_MORE_THAN_SYN: Final = SENT_SYN_ACK | SENT_ACK |",
+        "_MORE_THAN_SYN: Final = SENT_SYN_ACK |",
+        _CONNECTION,
+    ),
+    Fault(
+        "flows/connection.py",
+        "no_data = (forward | backward) & SENT_DATA == 0",
+        "no_data = forward & SENT_DATA == 0",
+        _CONNECTION,
+    ),
+    Fault("flows/sequence.py", "_HALF: Final = 1 << 31", "_HALF: Final = 1 << 32", _CONNECTION),
+    Fault("flows/sequence.py", "or length != 1 or", "or", _CONNECTION),
+    Fault("flows/sequence.py", "not has_said(node, d) and beyond", "beyond", _CONNECTION),
+    # datagrams.py: wrong fragments
+    Fault("flows/datagrams.py", "bool(start < front or", "bool(start <= front or", _FRAGMENTS),
+    Fault("flows/datagrams.py", "end > _LARGEST_BYTES", "end >= _LARGEST_BYTES", _FRAGMENTS),
+    Fault("flows/datagrams.py", "min(start, island_start)", "start", _FRAGMENTS),
 )
