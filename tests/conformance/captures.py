@@ -83,7 +83,9 @@ def states() -> list[Record]:
         for k, letter in enumerate(letters):
             kind = letter.upper()
             data = payload(20) if kind == "D" else b""
-            talk.say(1000 * number + 20 * k, int(letter.islower()), _FLAGS[kind], data)
+            again = int(kind == "S" and letter in letters[:k])  # the same SYN
+            at_ms = 1000 * number + 20 * k
+            talk.say(at_ms, int(letter.islower()), _FLAGS[kind], data, back=again)
         talks.append(talk)
     last = at(100_000, in_frame(udp(A, B, (5000, 5001), b"the end")))
     return by_time(*(talk.records for talk in talks), [last])

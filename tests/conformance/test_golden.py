@@ -7,6 +7,7 @@ import pytest
 
 from tapwatch.capture import open_captures
 from tapwatch.config import CaptureConfig, Config
+from tapwatch.features.catalog import SCHEMAS, schema_of
 from tapwatch.features.table import TableWriter
 from tapwatch.flows import describe
 from tapwatch.pipeline import Corridor, extract
@@ -70,11 +71,11 @@ def test_golden_files_are_what_the_command_writes():
     by_tshark = {name for name in there if name.endswith((".tshark.csv", ".wireshark.csv"))}
     made = dict(golden.files())
 
-    assert there == set(made) | by_tshark
+    assert there == set(made) | by_tshark, "want: make conformance"
     stale = [
         name for name, content in made.items() if (golden.FOLDER / name).read_bytes() != content
     ]
-    assert stale == []
+    assert stale == [], "want: make conformance"
 
 
 @pytest.mark.skipif(not tshark.is_ours(), reason=f"needs tshark {tshark.VERSION}")
@@ -98,3 +99,31 @@ def test_captures_are_small():
     assert len(sizes) == len(GOLDEN)
     assert max(sizes) < LARGEST
     assert sum(sizes) < ALL
+
+
+def test_the_kit_moves_every_column():
+    """Each column of each view has at least two values, so that none can be wrong unseen."""
+    values: dict[tuple[str, str], set[str]] = {}
+    for name, view in PAIRS:
+        _, rows = compare.read(golden.FOLDER / f"{name}.{view}.csv")
+        for row in rows:
+            for column in schema_of(view).names:
+                values.setdefault((view, column), set()).add(row[column])
+
+    assert {view for view, _ in values} | {"afterimage"} == set(SCHEMAS)
+    assert [key for key, found in values.items() if len(found) < 2] == []
+
+
+def test_a_comparison_tells_what_differs(tmp_path):
+    """A wrong value, a missing and an extra row, and a missing column are named."""
+    expected, found = tmp_path / "expected.csv", tmp_path / "found.csv"
+    expected.write_text("frame_number,a,b,word\n1,1.5,2,x\n2,2,3,x\n3,0.25,4,x\n")
+    found.write_text("frame_number,a,b\n1,1.5000000001,2\n3,0.26,5\n4,0,0\n")
+
+    assert compare.differences(expected, found) == [
+        "column word is missing",
+        "no row {'frame_number': '2'}",
+        "3: a: want 0.25, found 0.26",
+        "3: b: want 4, found 5",
+        "unexpected row 4",
+    ]
