@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tapwatch.features.protocol.rules import Rule, Test, octets
+from tapwatch.features.protocol.rules import ByteTest, Rule, octets
 
 #: Service access points of OSI's network layer.
 _OSI: Final = (0xFE, 0x14, 0x20, 0x34, 0x54)
@@ -122,9 +122,9 @@ SAP_RULES: Final[tuple[Rule, ...]] = (
     # OSI's network layer by ISO 9577, IS-IS (ISO 10589) by its kind of unit.
     Rule("ESIS", _OSI, (octets("82"),)),
     Rule("CLNP", _OSI, (octets("81"),)),
-    Rule("ISIS LSP", _OSI, ((*_ISIS, Test(4, 31, 18)), (*_ISIS, Test(4, 31, 20)))),
-    Rule("ISIS CSNP", _OSI, ((*_ISIS, Test(4, 31, 24)), (*_ISIS, Test(4, 31, 25)))),
-    Rule("ISIS PSNP", _OSI, ((*_ISIS, Test(4, 31, 26)), (*_ISIS, Test(4, 31, 27)))),
+    Rule("ISIS LSP", _OSI, ((*_ISIS, ByteTest(4, 31, 18)), (*_ISIS, ByteTest(4, 31, 20)))),
+    Rule("ISIS CSNP", _OSI, ((*_ISIS, ByteTest(4, 31, 24)), (*_ISIS, ByteTest(4, 31, 25)))),
+    Rule("ISIS PSNP", _OSI, ((*_ISIS, ByteTest(4, 31, 26)), (*_ISIS, ByteTest(4, 31, 27)))),
     Rule("ISIS HELLO", _OSI, (_ISIS,), least=5),
     # IPX by its sockets, of destination and source.
     Rule("IPX SAP", (0xE0,), (octets("04 52", 16), octets("04 52", 28)), least=30),

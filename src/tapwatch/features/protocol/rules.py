@@ -38,7 +38,7 @@ class Table(IntEnum):
     PPP = 5  # a PPP protocol
 
 
-class Test(NamedTuple):
+class ByteTest(NamedTuple):
     """One byte that is looked at."""
 
     at: int
@@ -47,7 +47,7 @@ class Test(NamedTuple):
 
 
 #: All of these have to hold.
-Pattern = tuple[Test, ...]
+Pattern = tuple[ByteTest, ...]
 
 
 class Pdu(NamedTuple):
@@ -82,9 +82,9 @@ def text(words: str, at: int = 0) -> Pattern:
     Examples
     --------
     >>> text("OK", 1)
-    (Test(at=1, mask=255, value=79), Test(at=2, mask=255, value=75))
+    (ByteTest(at=1, mask=255, value=79), ByteTest(at=2, mask=255, value=75))
     """
-    return tuple(Test(at + k, 0xFF, ord(c)) for k, c in enumerate(words))
+    return tuple(ByteTest(at + k, 0xFF, ord(c)) for k, c in enumerate(words))
 
 
 def texts(*words: str) -> tuple[Pattern, ...]:
@@ -98,7 +98,7 @@ def octets(digits: str, at: int = 0) -> Pattern:
     Examples
     --------
     >>> octets("1? ff")
-    (Test(at=0, mask=240, value=16), Test(at=1, mask=255, value=255))
+    (ByteTest(at=0, mask=240, value=16), ByteTest(at=1, mask=255, value=255))
     """
     tests = []
     digits = digits.replace(" ", "")
@@ -106,7 +106,7 @@ def octets(digits: str, at: int = 0) -> Pattern:
         pair = digits[k : k + 2]
         mask = int("".join("0" if digit == "?" else "f" for digit in pair), 16)
         if mask:
-            tests.append(Test(at + k // 2, mask, int(pair.replace("?", "0"), 16)))
+            tests.append(ByteTest(at + k // 2, mask, int(pair.replace("?", "0"), 16)))
     return tuple(tests)
 
 

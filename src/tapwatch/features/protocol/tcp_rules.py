@@ -2,7 +2,16 @@
 
 from typing import Final
 
-from tapwatch.features.protocol.rules import LENGTH_32, Check, Pdu, Rule, Test, octets, text, texts
+from tapwatch.features.protocol.rules import (
+    LENGTH_32,
+    ByteTest,
+    Check,
+    Pdu,
+    Rule,
+    octets,
+    text,
+    texts,
+)
 
 _NBSS: Final = Pdu(4, 1, 3, 4)
 _ENIP: Final = Pdu(24, 2, 2, 24, True)
@@ -194,7 +203,7 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
     # Industry and power.
     Rule("Modbus/TCP", (502,), (octets("00 00", 2),), least=8, pdu=Pdu(6, 4, 2, 6)),
     Rule("DNP 3.0", (20000,), (octets("05 64"),), least=2),
-    Rule("IEC 60870-5 ASDU", (2404,), ((*octets("68"), Test(2, 1, 0)),), least=6),
+    Rule("IEC 60870-5 ASDU", (2404,), ((*octets("68"), ByteTest(2, 1, 0)),), least=6),
     Rule("IEC 60870-5-104", (2404,), (octets("68"),), least=6),
     Rule("SYNCHROPHASOR", (4712,), (octets("aa"),), least=4, pdu=Pdu(4, 2, 2, 0)),
     Rule("CIP", (44818,), (octets("6f 00"), octets("70 00")), least=24, pdu=_ENIP),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tapwatch.features.protocol.rules import Check, Pdu, Rule, Test, octets, texts
+from tapwatch.features.protocol.rules import ByteTest, Check, Pdu, Rule, octets, texts
 
 _AFS: Final = (7000, 7001, 7002, 7003, 7004, 7005, 7006, 7007, 7008, 7009, 7021)
 
@@ -178,8 +178,8 @@ UDP_RULES: Final[tuple[Rule, ...]] = (
         "BACnet-NPDU",
         (47808,),
         (
-            *((*octets(f"81 {kind}"), Test(5, 128, 128)) for kind in ("09", "0a", "0b")),
-            (*octets("81 04"), Test(11, 128, 128)),
+            *((*octets(f"81 {kind}"), ByteTest(5, 128, 128)) for kind in ("09", "0a", "0b")),
+            (*octets("81 04"), ByteTest(11, 128, 128)),
         ),
         least=6,
     ),
