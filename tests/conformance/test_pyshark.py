@@ -19,7 +19,8 @@ SYN, SYN_ACK, ACK, DATA, FIN, RST = 1, 2, 4, 8, 16, 32  # bits of tcp.completene
 #: is known at its end: tshark goes through the capture twice.
 ASK = """
 import json, sys, pyshark
-with pyshark.FileCapture(sys.argv[1], display_filter="tcp", custom_parameters=sys.argv[2:]) as capture:
+path, *options = sys.argv[1:]
+with pyshark.FileCapture(path, display_filter="tcp", custom_parameters=options) as capture:
     print(json.dumps([
         [p.number, p.tcp.stream, p.tcp.completeness, p.tcp.time_delta] for p in capture
     ]))
