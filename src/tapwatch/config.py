@@ -83,7 +83,7 @@ class ConversationsConfig(Section):
     """[conversations]: TCP analysis as Wireshark has it, for the views that ask for it."""
 
     capacity: Annotated[int, Field(ge=64, le=1 << 24)] = 524_288
-    """TCP conversations remembered in the process, an equal part in each of 64 buckets, 152 bytes
+    """TCP conversations remembered in the process, an equal part in each of 64 buckets, 144 bytes
     each once used and 16 beside; the one that was silent longest is forgotten. They outlive flows:
     Wireshark never forgets, and a keep-alive may come long after the segment before it."""
 

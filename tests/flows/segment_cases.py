@@ -197,6 +197,12 @@ CASES: Final[dict[str, list[Segment]]] = {
         _b(2005, 5000, 1001, flags=SYN | ACK, says=_RETRANSMISSION),
         _a(2010, 1001, 5001),
     ],
+    "retransmission_of_a_syn_after_a_reset": [
+        _a(0, 1000, 0, flags=SYN),
+        _a(1, 50_000, 0, flags=RST),
+        _a(2, 1000, 0, flags=SYN, says=_RETRANSMISSION),  # what the reset counted is forgotten
+        _a(2.5, 1001, 5001, 10),
+    ],
     "duplicate_ack_and_window_update": [
         *_HANDSHAKE,
         _b(20, 5001, 1001, says=_DUPLICATE),  # the SYN-ACK has said it

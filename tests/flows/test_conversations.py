@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from tapwatch.config import Config, ConversationsConfig, FlowConfig
 from tapwatch.errors import ConfigError
 from tapwatch.flows import FlowTable
+from tapwatch.flows.conversation_kernel import analyse
+from tapwatch.flows.conversation_table import Conversations
+from tapwatch.flows.layout import KEY, TASK
 from tapwatch.tables import LINK, PACKET
 from tests.flows import naive_conversations as naive
 from tests.flows.agreement import as_dicts
 from tests.flows.segment_cases import CASES
-from tests.flows.segments import ACK, FIN, PSH, RST, SYN, Segment, mirrored, rows_of, shifted
+from tests.flows.segments import ACK, FIN, MS, PSH, RST, SYN, Segment, mirrored, rows_of, shifted
 from tests.flows.test_captures import decoded
 from tests.shared_data import shared_data
 
@@ -82,6 +85,43 @@ def test_versions_ports_tunnels_make_conversations_and_vlans_do_not():
 
     assert [bits for bits, _ in analysed(rows)[0]] == [0, 0, 0, 0, 1]
     assert_agree(rows)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("name", "shifts"),
+    [
+        ("window_full_scaled", [0, 0, 3, 3, 2, 3, 3, 2, 2]),
+        ("window_full_unscaled", [0, 0, 0, 0, 0, 0, 0]),
+        ("window_full_unknown", [0, 0, 0, 0]),
+    ],
+)
+def test_the_shift_of_a_window_is_what_its_sender_has_said(name, shifts):
+    """None in a SYN, none where one side does not scale or no SYN was seen."""
+    rows = rows_of(CASES[name])
+    table = FlowTable(FlowConfig(), conversations=DEFAULT)
+
+    assert table.update(rows, 0).links["tcp_window_shift"].tolist() == shifts
+
+
+@pytest.mark.kernel
+def test_a_hash_alone_makes_no_conversation():
+    """Where all hashes are equal, addresses, ports, version and tunnel still tell them apart."""
+    first = Segment(0, 0, ACK, 1000, 5000, 100)
+    back = Segment(10, 1, ACK, 5000, 1100, 100)
+    rows = rows_of([first, *[Segment(50, 0, ACK, 1000, 5000, 100)] * 8, back])
+    for k, name in enumerate(("src_hi", "src_lo", "dst_hi", "dst_lo", "src_port", "dst_port"), 1):
+        rows[k][name] += 1
+    rows[7]["tunnel_id"] += 1
+    rows[8]["ip_version"] = 6
+    keys, links, task = np.zeros(10, KEY), np.zeros(10, LINK), np.zeros(1, TASK)
+    keys["ts_ns"], keys["hash"], keys["vlan"] = rows["ts_ns"], 7, -1
+    task["workers"] = 1
+
+    analyse(rows, keys, links, Conversations(DEFAULT, 0).table, task)
+
+    assert links["tcp_analysis"].tolist() == [0] * 10
+    assert links["tcp_gap_ns"].tolist() == [0] * 9 + [10 * MS]
 
 
 SEGMENTS = st.builds(

@@ -21,7 +21,7 @@ from tapwatch.flows.index import (
     insert,
     tag_of,
     take_row,
-    touch,
+    unlink,
 )
 from tapwatch.flows.layout import Table
 from tapwatch.flows.prefetch import prefetch
@@ -54,7 +54,7 @@ def analyse(
     owned : Table
         Of CONVERSATION, CONVERSATION_NODE, CONVERSATION_BUCKET.
     tasks : TASK (1,)
-        Which worker of how many, and how many packets came before.
+        Which worker of how many.
     """
     task = tasks[0]
     table = borrow_table(owned)
@@ -68,7 +68,7 @@ def analyse(
             _fetch_row(table, hashes[k + _AHEAD])
         i = numbers[k]
         bucket, tag = bucket_of(hashes[k]), tag_of(hashes[k])
-        _file(packets[i], keys[i], links[i], table, bucket, tag, task["ordinal"] + i)
+        _file(packets[i], keys[i], links[i], table, bucket, tag)
 
 
 @njit(forceinline=True)  # called once, with all arrays
@@ -129,9 +129,7 @@ def _hash(packet: Any, key: Any, table: Table) -> Any:
 
 
 @njit(forceinline=True)  # called once, for every segment, with all arrays
-def _file(
-    packet: Any, key: Any, link: Any, table: Table, bucket: int, tag: int, ordinal: int
-) -> None:
+def _file(packet: Any, key: Any, link: Any, table: Table, bucket: int, tag: int) -> None:
     seq, length = wide(packet["tcp_seq"]), wide(packet["payload_bytes"])
     segment = Segment(
         seq,
@@ -149,10 +147,9 @@ def _file(
         fwd = 0
         _begin(table.rows[number], packet, segment)
     else:
-        touch(table, bucket, number, 0, ordinal)
+        _touch(table, bucket, number)
         if segment.flags & SYN:
             found = _look_at_syn(table.rows[number], fwd, packet, segment)
-    table.nodes[number]["touch"] = ordinal
     row = table.rows[number]
     rev = 1 - fwd
     link["tcp_gap_ns"] = max(segment.ts_ns - row["last_ts_ns"], 0)
@@ -230,6 +227,13 @@ def _match(row: Any, packet: Any) -> int:
     ):
         return 1
     return -1
+
+
+@njit
+def _touch(table: Table, bucket: int, number: int) -> None:
+    if wide(table.buckets[bucket]["tail"][0]) != number:
+        unlink(table, bucket, number)
+        append(table, bucket, number, 0)
 
 
 @njit

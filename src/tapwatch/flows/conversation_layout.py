@@ -59,7 +59,6 @@ CONVERSATION_NODE: Final = np.dtype(
     [
         ("next", "<i4"),
         ("prev", "<i4"),
-        ("touch", "<i8"),
         ("tag", "<u4"),
         ("list", "u1"),  # there is one list a bucket: 0
     ],

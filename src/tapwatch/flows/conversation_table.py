@@ -54,14 +54,13 @@ class Conversations:
         from tapwatch.flows.conversation_kernel import analyse
 
         self._analyse = analyse
-        self._table = _new_table(config.capacity, hash_seed)
+        self.table = _new_table(config.capacity, hash_seed)
 
     def file(
         self,
         packets: NDArray[Any],
         keys: NDArray[Any],
         links: NDArray[Any],
-        ordinal: int,
         on_threads: Callable[[Callable[[int], None]], None],
         workers: int,
     ) -> None:
@@ -73,8 +72,6 @@ class Conversations:
         keys : KEY (n,)
         links : LINK (n,)
             As the flow kernel has written them.
-        ordinal : int
-            Packets of the source before this batch.
         on_threads : callable
             Calls a function with each worker's number, on as many threads.
         workers : int
@@ -85,8 +82,8 @@ class Conversations:
 
         def work(worker: int) -> None:
             task = np.zeros(1, layout.TASK)
-            task["worker"], task["workers"], task["ordinal"] = worker, workers, ordinal
-            self._analyse(packets, keys, links, self._table, task)
+            task["worker"], task["workers"] = worker, workers
+            self._analyse(packets, keys, links, self.table, task)
 
         on_threads(work)
 
@@ -94,7 +91,7 @@ class Conversations:
         """Give the whole state as plain arrays; the table itself stays as it is."""
         if self._capacity is None:
             return None
-        table = self._table
+        table = self.table
         n_rows = int(table.buckets["used"].max()) * N_BUCKETS
         places = np.flatnonzero(table.slots["row"])
         return ConversationState(
@@ -121,7 +118,7 @@ class Conversations:
             raise ConfigError("conversations.capacity", self._capacity, want, why)
         if state is None:
             return
-        table = self._table
+        table = self.table
         table.rows[: len(state.rows)] = state.rows
         table.nodes[: len(state.nodes)] = state.nodes
         table.buckets[:] = state.buckets
@@ -131,8 +128,8 @@ class Conversations:
         """Counts for telemetry; none where TCP is not analysed."""
         if self._capacity is None:
             return []
-        buckets = self._table.buckets
-        capacity = int(self._table.parameters["rows_a_bucket"][0]) * N_BUCKETS
+        buckets = self.table.buckets
+        capacity = int(self.table.parameters["rows_a_bucket"][0]) * N_BUCKETS
         held, evicted = int(buckets["open"].sum()), int(buckets["evicted"].sum())
         return [
             Tally(

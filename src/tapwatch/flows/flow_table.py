@@ -293,9 +293,7 @@ class FlowTable:
         created = int(self._table.buckets["created"].sum())
         self._run_all(packets, keys, links, self._clock_ns // SECOND_NS * SECOND_NS)
         created = int(self._table.buckets["created"].sum()) - created
-        self._conversations.file(
-            packets, keys, links, self._ordinal, self._on_threads, len(self._outputs)
-        )
+        self._conversations.file(packets, keys, links, self._on_threads, len(self._outputs))
         self._ordinal += len(packets)
         if created:
             self._open_count.add(_creation_times(keys, links, created), 1)
