@@ -16,8 +16,8 @@ REASONS: Final = {
     "DHCP": "Arkime joins the messages of one transaction, whatever their addresses",
     "group": "Arkime joins all senders to a group of IGMP, PIM or OSPF; here each pair is a flow",
     "AH": "Arkime shows protocol 51; here the protocol behind the authentication header",
-    "tunnel": "tunnels that one of the two does not open: NSH, Cisco metadata, VXLAN-GPE, "
-    "IPv4 and IPv6 behind destination options, and the answers of Geneve from port 6081",
+    "tunnel": "tunnels that one of the two does not open: NSH, ERSPAN without GRE, Cisco metadata, "
+    "VXLAN-GPE, IPv4 and IPv6 behind destination options, and the answers of Geneve from port 6081",
     "ARP in VXLAN": "Arkime counts the outer datagram; here the frame is the ARP packet inside",
     "reassembly": "Arkime counts a datagram in fragments once; here each fragment is a packet",
     "other way": "a lone FIN from port 80: Arkime takes its receiver for the client, here it is "

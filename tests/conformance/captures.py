@@ -382,7 +382,7 @@ GOLDEN: Final = {
         fragments,
     ),
     "kdd_windows": Golden(
-        "two-second and host windows, land, urgent, every service class",
+        "two-second and host windows, rejected and half-open connections, land, urgent",
         ("kdd", "host"),
         kdd_windows,
     ),
