@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tapwatch.features.flow_classes import PORT_CLASSES, PROTOCOLS, SERVICES
+from tapwatch.features.flow.classes import PORT_CLASSES, PROTOCOLS, SERVICES
 from tapwatch.tables import FLOW
 
 PROTOCOL_WORDS = {number: word for word, number in PROTOCOLS.items()}

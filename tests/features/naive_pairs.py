@@ -1,4 +1,4 @@
-"""The bounded table of address pairs, one pair a dict entry: the slow twin of features.pairs."""
+"""The bounded table of address pairs, one pair a dict entry: the slow twin of `packet.pairs`."""
 
 from dataclasses import dataclass, field
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tapwatch.config import AfterimageConfig, Config, FlowConfig
 from tapwatch.features import SCHEMAS, VIEWS
-from tapwatch.features.afterimage_columns import LAMBDAS
-from tapwatch.features.afterimage_kernel import _forget
-from tapwatch.features.afterimage_layout import BOTH_WAYS, JITTER, ONE_WAY, no_streams
+from tapwatch.features.afterimage.columns import LAMBDAS
+from tapwatch.features.afterimage.kernel import _forget
+from tapwatch.features.afterimage.layout import BOTH_WAYS, JITTER, ONE_WAY, no_streams
 from tapwatch.features.entities import ENTITY_BYTES
 from tapwatch.tables import FLOW, LINK, PACKET, Traffic
 from tests.decode.oracle import decode_capture

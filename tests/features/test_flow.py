@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapwatch.features import VIEWS
-from tapwatch.features.flow_classes import PORT_CLASS, PORT_CLASSES, SERVICES
+from tapwatch.features.flow.classes import PORT_CLASS, PORT_CLASSES, SERVICES
 from tapwatch.tables import FLOW, ROW
 from tests.features import naive_flow as naive
 from tests.features.naive_flow import Packet, Who

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapwatch.features import VIEWS
-from tapwatch.features.arp import empty_claims
+from tapwatch.features.packet.arp import empty_claims
 from tapwatch.tables import FLOW, LINK, PACKET, ROW, TcpAnalysis, Traffic
 from tests.features import naive
 

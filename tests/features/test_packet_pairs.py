@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tapwatch.config import Config
 from tapwatch.features import VIEWS
-from tapwatch.features.pairs import N_WAYS, empty_pairs, pair_gaps
+from tapwatch.features.packet.pairs import N_WAYS, empty_pairs, pair_gaps
 from tapwatch.tables import FLOW, LINK, PACKET, Traffic
 from tests.features.naive_pairs import Pairs
 

@@ -9,7 +9,7 @@ import pytest
 
 from tapwatch.errors import ConfigError
 from tapwatch.features import SCHEMAS, VIEWS, schema_of
-from tapwatch.features.flow_columns import snake
+from tapwatch.features.flow.columns import snake
 from tapwatch.features.schema import make_schema
 from tapwatch.tables import Column
 

@@ -10,8 +10,8 @@ from tapwatch.errors import ConfigError
 from tapwatch.features import SCHEMAS
 from tapwatch.features.identity import identity_of
 from tapwatch.features.schema import make_schema
-from tapwatch.features.sequences import Sequences
-from tapwatch.features.sequences_layout import ENTITY
+from tapwatch.features.sequences.blocks import Sequences
+from tapwatch.features.sequences.layout import ENTITY
 from tapwatch.features.table import GROUP_ROWS, TableWriter
 from tapwatch.tables import ROW, Column, FeatureBatch, Names
 from tests.features import naive_sequences as naive
@@ -116,7 +116,7 @@ def test_batch_borders_do_not_show(step, dtype):
 
 def test_parts_are_the_whole_in_bounded_memory(monkeypatch):
     """They are cut by their size, and there is one at least, even of nothing."""
-    monkeypatch.setattr("tapwatch.features.sequences._PART_BYTES", 4 * 3 * 8 * 9)
+    monkeypatch.setattr("tapwatch.features.sequences.blocks._PART_BYTES", 4 * 3 * 8 * 9)
     batch = batch_of("flow", 100)
 
     parts = list(Sequences(batch.schema, 4, 64, np.float64).parts(batch))

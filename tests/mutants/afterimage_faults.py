@@ -2,8 +2,8 @@
 
 from tests.mutants.fault import Fault
 
-_KERNEL, _TABLE = "features/afterimage_kernel.py", "features/entities.py"
-_SEQUENCES = "features/sequences_kernel.py"
+_KERNEL, _TABLE = "features/afterimage/kernel.py", "features/entities.py"
+_SEQUENCES = "features/sequences/kernel.py"
 _AFTERIMAGE = ("tests/features/test_afterimage.py",)
 _BLOCKS = ("tests/features/test_sequences.py",)
 

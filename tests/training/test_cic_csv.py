@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tapwatch.errors import CaptureError, ConfigError
 from tapwatch.features import schema_of
-from tapwatch.features.flow_classes import PORT_CLASSES, PROTOCOL_CLASSES
+from tapwatch.features.flow.classes import PORT_CLASSES, PROTOCOL_CLASSES
 from tapwatch.training import cic_csv, cic_csv_lines
 from tapwatch.training.cic_csv import COUNTS, build_of, open_table, recognise
 from tapwatch.training.cic_csv_defects import DEFECTS

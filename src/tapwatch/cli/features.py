@@ -11,7 +11,7 @@ from tapwatch.cli.outputs import check_outputs
 
 if TYPE_CHECKING:
     from tapwatch.config import Config, FlowConfig
-    from tapwatch.features.sequences import Sequences
+    from tapwatch.features.sequences.blocks import Sequences
     from tapwatch.features.table import TableWriter
     from tapwatch.tables import Schema
 
@@ -74,7 +74,7 @@ def command(
 
     kind = format_of(output)
     if sequence:
-        from tapwatch.features.sequences_table import check_sequence
+        from tapwatch.features.sequences.table import check_sequence
 
         check_sequence(sequence, kind)
     check_outputs(captures, {"--output": output})
@@ -121,7 +121,7 @@ def _sequences(schema: "Schema", n: int, config: "Config") -> "Sequences":
     import numpy as np
 
     from tapwatch.features.entities import N_WAYS
-    from tapwatch.features.sequences import Sequences
+    from tapwatch.features.sequences.blocks import Sequences
 
     capacity = config.sequences.rows // (n * N_WAYS) * N_WAYS
     return Sequences(schema, n, capacity, np.float64, config.flows.hash_seed)

@@ -3,11 +3,11 @@
 from typing import Final
 
 from tapwatch.errors import ConfigError
-from tapwatch.features.afterimage_columns import AFTERIMAGE_115_SCHEMA, AFTERIMAGE_SCHEMA
-from tapwatch.features.flow_columns import FLOW_SCHEMA
-from tapwatch.features.host_columns import HOST_SCHEMA
+from tapwatch.features.afterimage.columns import AFTERIMAGE_115_SCHEMA, AFTERIMAGE_SCHEMA
+from tapwatch.features.flow.columns import FLOW_SCHEMA
+from tapwatch.features.host.columns import HOST_SCHEMA
 from tapwatch.features.kdd.columns import KDD_SCHEMA
-from tapwatch.features.packet_columns import PACKET_SCHEMA
+from tapwatch.features.packet.columns import PACKET_SCHEMA
 from tapwatch.tables import Schema
 
 #: View name -> what its rows are.

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from tapwatch.errors import ConfigError, SinkError
 from tapwatch.features.identity import IDENTITY, identity_of
-from tapwatch.features.sequences_table import LENGTH_COLUMN, check_sequence, list_array, list_type
+from tapwatch.features.sequences.table import LENGTH_COLUMN, check_sequence, list_array, list_type
 from tapwatch.features.sorter import Sorter
 from tapwatch.tables import ROW, Column, EndReason, FeatureBatch, Names, Schema
 

@@ -7,12 +7,12 @@ from typing import Final
 from tapwatch.features.view import View
 
 _CLASSES: Final = {
-    "packet": "packet:PacketView",
-    "flow": "flow:FlowView",
+    "packet": "packet.view:PacketView",
+    "flow": "flow.view:FlowView",
     "kdd": "kdd.view:KddView",
-    "afterimage": "afterimage:AfterimageView",
-    "afterimage_115": "afterimage:Afterimage115View",
-    "host": "host:HostView",
+    "afterimage": "afterimage.view:AfterimageView",
+    "afterimage_115": "afterimage.view:Afterimage115View",
+    "host": "host.view:HostView",
 }
 
 

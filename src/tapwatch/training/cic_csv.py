@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tapwatch.errors import CaptureError, ConfigError
-from tapwatch.features.flow_classes import HAS_PORTS, PORT_CLASS, PROTOCOL_CLASS
-from tapwatch.features.flow_columns import FLOW_COLUMNS, FLOW_SCHEMA
+from tapwatch.features.flow.classes import HAS_PORTS, PORT_CLASS, PROTOCOL_CLASS
+from tapwatch.features.flow.columns import FLOW_COLUMNS, FLOW_SCHEMA
 from tapwatch.features.schema import make_schema
 from tapwatch.tables import Column, Schema
 from tapwatch.training.cic_csv_defects import DEFECTS, PREFIX

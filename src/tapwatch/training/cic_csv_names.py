@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from tapwatch.features.flow_columns import FLOW_SCHEMA
+from tapwatch.features.flow.columns import FLOW_SCHEMA
 
 
 class Build(StrEnum):

@@ -1,21 +1,21 @@
-"""Files packets under the hosts of a pane; host_columns.py has the definitions."""
+"""Files packets under the hosts of a pane; columns.py has the definitions."""
 
 from typing import Final
 
 import numpy as np
 from numba import njit
 
-from tapwatch.features.host_dns import read_dns
-from tapwatch.features.host_flows import address_item, count_flow
-from tapwatch.features.host_layout import (
+from tapwatch.features.host.dns import read_dns
+from tapwatch.features.host.flows import address_item, count_flow
+from tapwatch.features.host.layout import (
     ARP_TARGETS,
     N_SIZES,
     N_SLICES,
     SIZE_STEP_BYTES,
     TIME_MAX_NS,
 )
-from tapwatch.features.host_table import host_of, want
-from tapwatch.features.sketch import inner, insert, part
+from tapwatch.features.host.sketch import inner, insert, part
+from tapwatch.features.host.table import host_of, want
 
 _ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58  # IANA protocol numbers
 _SYN, _RST, _ACK = 0x02, 0x04, 0x10

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.config import Config, WindowsConfig
-from tapwatch.features.host_columns import HOST_SCHEMA
-from tapwatch.features.host_kernel import count_packets
-from tapwatch.features.host_layout import (
+from tapwatch.features.host.columns import HOST_SCHEMA
+from tapwatch.features.host.kernel import count_packets
+from tapwatch.features.host.layout import (
     CHANNEL,
     HOST,
     HOST_WORDS,
@@ -21,11 +21,11 @@ from tapwatch.features.host_layout import (
     TASK,
     Memory,
 )
-from tapwatch.features.host_merge import merge_records
-from tapwatch.features.host_rows import host_identity, host_values
-from tapwatch.features.sketch import SET_WORDS
+from tapwatch.features.host.merge import merge_records
+from tapwatch.features.host.rows import host_identity, host_values
+from tapwatch.features.host.sketch import SET_WORDS
+from tapwatch.features.host.windows import Panes
 from tapwatch.features.view import no_rows
-from tapwatch.features.windows import Panes
 from tapwatch.tables import EndReason, FeatureBatch, Schema, Tally, Traffic
 
 _CACHE_LINE_BYTES: Final = 64
@@ -35,7 +35,7 @@ _Made = tuple[NDArray[Any], NDArray[Any]]
 
 
 class HostView:
-    """What each address did in each window, in bounded memory; see `host_columns`.
+    """What each address did in each window, in bounded memory; see `columns`.
 
     A window's rows come out when packet time, or the source's promise that it is silent, passes its
     end, in the order of (window's end, address). A packet that comes late counts in the window that

@@ -1,4 +1,4 @@
-"""What is remembered of the streams of `afterimage`; afterimage_columns.py has the definitions."""
+"""What is remembered of the streams of `afterimage`; columns.py has the definitions."""
 
 from typing import Any, Final, NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.config import AfterimageConfig
-from tapwatch.features.afterimage_columns import LAMBDAS
+from tapwatch.features.afterimage.columns import LAMBDAS
 from tapwatch.features.entities import KEY, Entities, no_entities
 
 N_LAMBDAS: Final = len(LAMBDAS)

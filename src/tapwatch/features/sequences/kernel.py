@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tapwatch.features.arithmetic import mix
 from tapwatch.features.entities import Entities, address_hash, helper, meet, pair_hash
-from tapwatch.features.sequences_layout import FLOW_OR_PAIR, HOST
+from tapwatch.features.sequences.layout import FLOW_OR_PAIR, HOST
 
 _NONE = np.uint64(0)
 _NO_ADDRESS = 255  # in place of an IP version: the key is the id of a flow

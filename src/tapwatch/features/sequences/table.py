@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tapwatch.errors import ConfigError
-from tapwatch.features.sequences_layout import check_length
+from tapwatch.features.sequences.layout import check_length
 from tapwatch.tables import Column
 
 #: Which of the values of a list are real: so many, from its end. Others are 0, or no word.

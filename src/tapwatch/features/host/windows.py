@@ -1,6 +1,6 @@
 """Event-time windows: whole multiples of a hop of packet time, each put together from panes."""
 
-from tapwatch.features.host_layout import TIME_MAX_NS
+from tapwatch.features.host.layout import TIME_MAX_NS
 
 
 class Panes:

@@ -12,7 +12,7 @@ deviation (n - 1) and Var its square: both 0 for fewer than two values. What has
 import re
 from typing import Any, Final, Literal
 
-from tapwatch.features.flow_classes import (
+from tapwatch.features.flow.classes import (
     FIRST_DYNAMIC,
     FIRST_REGISTERED,
     PORT_CLASSES,

@@ -6,9 +6,9 @@ from typing import Any, Final
 import numpy as np
 
 from tapwatch.features.arithmetic import mix
-from tapwatch.features.host_layout import DNS_NAMES, ENTROPY_ONE
-from tapwatch.features.host_table import want
-from tapwatch.features.sketch import inner, part
+from tapwatch.features.host.layout import DNS_NAMES, ENTROPY_ONE
+from tapwatch.features.host.sketch import inner, part
+from tapwatch.features.host.table import want
 
 # RFC 1035 4.1.1: offsets in the header, and its length.
 _FLAGS: Final = 2

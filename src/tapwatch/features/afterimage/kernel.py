@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numba import njit
 
-from tapwatch.features.afterimage_columns import N_BOTH_WAYS, N_ONE_WAY
-from tapwatch.features.afterimage_layout import N_LAMBDAS
+from tapwatch.features.afterimage.columns import N_BOTH_WAYS, N_ONE_WAY
+from tapwatch.features.afterimage.layout import N_LAMBDAS
 from tapwatch.features.arithmetic import elapsed_ns, mix
 from tapwatch.features.entities import address_hash, helper, meet, pair_hash
 from tapwatch.features.packet_identity import write_identity

@@ -1,4 +1,4 @@
-"""Rows of the `host` view from merged records; host_columns.py has the definitions.
+"""Rows of the `host` view from merged records; columns.py has the definitions.
 
 Plain NumPy, a column at a time: a window has few rows for the packets that it has.
 """
@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.features.host_columns import HOST_AT as AT
-from tapwatch.features.host_columns import HOST_COLUMNS
-from tapwatch.features.host_layout import (
+from tapwatch.features.host.columns import HOST_AT as AT
+from tapwatch.features.host.columns import HOST_COLUMNS
+from tapwatch.features.host.layout import (
     ARP_TARGETS,
     DNS_NAMES,
     ENTROPY_ONE,

@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.config import Config
-from tapwatch.features.afterimage_columns import AFTERIMAGE_115_SCHEMA, AFTERIMAGE_SCHEMA
-from tapwatch.features.afterimage_kernel import afterimage_rows
-from tapwatch.features.afterimage_layout import no_streams
+from tapwatch.features.afterimage.columns import AFTERIMAGE_115_SCHEMA, AFTERIMAGE_SCHEMA
+from tapwatch.features.afterimage.kernel import afterimage_rows
+from tapwatch.features.afterimage.layout import no_streams
 from tapwatch.features.view import no_rows
 from tapwatch.tables import ROW, FeatureBatch, Schema, Tally, Traffic
 
 
 class AfterimageView:
-    """Kitsune's damped statistics, as its program has them; see `afterimage_columns`.
+    """Kitsune's damped statistics, as its program has them; see `columns`.
 
     A frame counts by what was read of it: what has no IP address is told by its MAC addresses, and
     a frame of which nothing could be read is one of the channel from 0 to 0.

@@ -7,8 +7,8 @@ import numpy as np
 
 from tapwatch.errors import ConfigError
 from tapwatch.features.entities import KEY, N_WAYS, no_entities
-from tapwatch.features.sequences_kernel import Memory, fill_sequences
-from tapwatch.features.sequences_layout import ENTITY, check_length
+from tapwatch.features.sequences.kernel import Memory, fill_sequences
+from tapwatch.features.sequences.layout import ENTITY, check_length
 from tapwatch.tables import FeatureBatch, Schema, Tally
 
 #: Blocks that `parts` makes at once; larger ones come as fresh pages each time, which cost more.

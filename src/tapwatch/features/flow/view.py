@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.config import Config
-from tapwatch.features.flow_columns import FLOW_SCHEMA
-from tapwatch.features.flow_kernel import flow_rows
+from tapwatch.features.flow.columns import FLOW_SCHEMA
+from tapwatch.features.flow.kernel import flow_rows
 from tapwatch.features.view import no_rows
 from tapwatch.tables import ROW, FeatureBatch, Schema, Tally, Traffic
 
 
 class FlowView:
-    """The statistics of CICFlowMeter, of every flow that ended; see `flow_columns`.
+    """The statistics of CICFlowMeter, of every flow that ended; see `columns`.
 
     Parameters
     ----------

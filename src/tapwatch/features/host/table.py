@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from tapwatch.features.arithmetic import mix
-from tapwatch.features.host_layout import HOST_WORDS, N_SETS
-from tapwatch.features.sketch import SET_WORDS, inner, part
+from tapwatch.features.host.layout import HOST_WORDS, N_SETS
+from tapwatch.features.host.sketch import SET_WORDS, inner, part
 
 _TAG_MASK: Final = np.uint64(0xFFFF_FFFF)
 _HIGH: Final = np.uint64(32)

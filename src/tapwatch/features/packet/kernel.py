@@ -1,11 +1,11 @@
-"""Rows of the `packet` view, in one pass over the frames; packet_columns.py has the definitions."""
+"""Rows of the `packet` view, in one pass over the frames; columns.py has the definitions."""
 
 import numpy as np
 from numba import njit
 
 from tapwatch.features.arithmetic import elapsed_ns
-from tapwatch.features.arp import is_duplicate_address
-from tapwatch.features.packet_columns import PACKET_AT as AT
+from tapwatch.features.packet.arp import is_duplicate_address
+from tapwatch.features.packet.columns import PACKET_AT as AT
 from tapwatch.features.packet_identity import write_identity
 
 _ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58  # IANA protocol numbers

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from tapwatch.features.arithmetic import mix
-from tapwatch.features.host_layout import (
+from tapwatch.features.host.layout import (
     N_PORT_BINS,
     OWN_PORTS,
     PEER_PORT_PAIRS,
@@ -17,9 +17,9 @@ from tapwatch.features.host_layout import (
     PEERS_IN,
     PEERS_OUT,
 )
-from tapwatch.features.host_memory import is_new_pair, note_start
-from tapwatch.features.host_table import address_hash, want
-from tapwatch.features.sketch import inner, part
+from tapwatch.features.host.memory import is_new_pair, note_start
+from tapwatch.features.host.sketch import inner, part
+from tapwatch.features.host.table import address_hash, want
 
 # IANA protocol numbers of those that have ports.
 _TCP, _UDP, _DCCP, _SCTP, _UDP_LITE = 6, 17, 33, 132, 136

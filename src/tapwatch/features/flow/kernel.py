@@ -1,12 +1,12 @@
-"""Rows of the `flow` view from the states of ended flows; flow_columns.py has the definitions."""
+"""Rows of the `flow` view from the states of ended flows; columns.py has the definitions."""
 
 import math
 
 from numba import njit
 
 from tapwatch.features.arithmetic import elapsed_ns, finite, ratio
-from tapwatch.features.flow_classes import HAS_PORTS, PORT_CLASS, PROTOCOL_CLASS
-from tapwatch.features.flow_columns import FLOW_AT as AT
+from tapwatch.features.flow.classes import HAS_PORTS, PORT_CLASS, PROTOCOL_CLASS
+from tapwatch.features.flow.columns import FLOW_AT as AT
 
 _NS_PER_US = 1e3
 _NS_PER_S = 1e9

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from tapwatch.features.host_layout import FEWEST_GAPS, N_GAPS, N_WAYS
-from tapwatch.features.sketch import inner
+from tapwatch.features.host.layout import FEWEST_GAPS, N_GAPS, N_WAYS
+from tapwatch.features.host.sketch import inner
 
 _NS_PER_MS: Final = 1_000_000
 _LONGEST_GAP_MS: Final = (1 << 32) - 1

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from tapwatch.features.host_layout import (
+from tapwatch.features.host.layout import (
     BEHIND_SUM_WORDS,
     FIRST_SUM_WORD,
     HOST_WORDS,
@@ -14,9 +14,9 @@ from tapwatch.features.host_layout import (
     N_SIZES,
     PACKETS_WORD,
 )
-from tapwatch.features.host_memory import keep_most_regular
-from tapwatch.features.host_table import copy_record
-from tapwatch.features.sketch import estimate, inner, merge
+from tapwatch.features.host.memory import keep_most_regular
+from tapwatch.features.host.sketch import estimate, inner, merge
+from tapwatch.features.host.table import copy_record
 
 _ONE, _NONE = np.uint64(1), np.uint64(0)
 

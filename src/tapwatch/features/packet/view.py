@@ -6,17 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.config import Config
-from tapwatch.features.arp import empty_claims
 from tapwatch.features.labels import ProtocolLabels
-from tapwatch.features.packet_columns import PACKET_SCHEMA
-from tapwatch.features.packet_kernel import packet_rows
-from tapwatch.features.pairs import empty_pairs, pair_gaps
+from tapwatch.features.packet.arp import empty_claims
+from tapwatch.features.packet.columns import PACKET_SCHEMA
+from tapwatch.features.packet.kernel import packet_rows
+from tapwatch.features.packet.pairs import empty_pairs, pair_gaps
 from tapwatch.features.view import no_rows
 from tapwatch.tables import ROW, FeatureBatch, Schema, Tally, Traffic
 
 
 class PacketView:
-    """What Wireshark's list of packets shows of every frame, as numbers; see `packet_columns`.
+    """What Wireshark's list of packets shows of every frame, as numbers; see `columns`.
 
     Parameters
     ----------

@@ -11,13 +11,13 @@ Conditions used by several columns, so that none is ever undefined:
            [packet] pair_capacity pairs are remembered, in sets of 8 the one that was silent longest
            gives way; pairs are told apart by a hash of 64 bits
 
-What a Wireshark export gives of each column is in packet_export.py.
+What a Wireshark export gives of each column is in export.py.
 """
 
 from typing import Any, Final
 
 from tapwatch.features.label_names import LABELS
-from tapwatch.features.packet_export import with_export
+from tapwatch.features.packet.export import with_export
 from tapwatch.features.schema import make_schema, position_type
 from tapwatch.tables import Column, TcpAnalysis
 

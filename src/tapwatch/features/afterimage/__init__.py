@@ -1,0 +1,1 @@
+"""The `afterimage` views: Kitsune's damped statistics, one row a frame."""

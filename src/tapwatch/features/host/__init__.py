@@ -1,0 +1,1 @@
+"""The `host` view: one row a host and window of packet time."""

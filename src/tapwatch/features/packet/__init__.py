@@ -1,0 +1,1 @@
+"""The `packet` view: one row a frame."""
