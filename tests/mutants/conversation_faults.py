@@ -70,7 +70,7 @@ CONVERSATION_FAULTS = (
     _kernel('        row["last_ack"][direction] = 0\n', ""),
     Fault(
         "flows/conversation_table.py",
-        "        table.slots[state.places] = state.slots\n",
+        "        table.rows[: len(state.rows)] = state.rows\n",
         "",
         _TESTS,
     ),
