@@ -26,6 +26,7 @@ from tapwatch.tables import Names
 _WITH_PORTS: Final = (TCP, UDP, SCTP)
 _V4: Final = Struct("!I")
 _V6: Final = Struct("!QQ")
+_ENDS: Final = ("src", "dst")
 _TAIL: Final = Struct("!BBHH")  # protocol, 0, ports
 
 
@@ -137,16 +138,7 @@ def _name(key: tuple[int, ...]) -> tuple[str, str, str, str]:
 
 def _names(keys: NDArray[Any]) -> tuple[list[str], list[str], list[str], list[str]]:
     """The same for many keys, KEY (n,), a field at a time."""
-    ends = [
-        [
-            _text(_packed(*end), end[2])
-            for end in zip(hi, lo, keys["ip_version"].tolist(), strict=True)
-        ]
-        for hi, lo in (
-            (keys["src_hi"].tolist(), keys["src_lo"].tolist()),
-            (keys["dst_hi"].tolist(), keys["dst_lo"].tolist()),
-        )
-    ]
+    src, dst = (_texts(keys[f"{end}_hi"], keys[f"{end}_lo"], keys["ip_version"]) for end in _ENDS)
     is_arp = (keys["ip_version"] == 4) & (keys["proto"] == 0) & (keys["is_flow"] == 0)
     protos = [
         "ARP" if arp else NAMES.get(proto, str(proto))
@@ -160,7 +152,21 @@ def _names(keys: NDArray[Any]) -> tuple[list[str], list[str], list[str], list[st
         for has_ports in (True, False):
             chosen = np.flatnonzero(mine & (with_ports == has_ports))
             ids[chosen] = _community_ids(keys[chosen], message, has_ports)
-    return ends[0], ends[1], protos, ids.tolist()
+    return src, dst, protos, ids.tolist()
+
+
+def _texts(hi: NDArray[Any], lo: NDArray[Any], version: NDArray[Any]) -> list[str]:
+    """Addresses, (n,) each half; each IPv4 address of them is put into words once."""
+    texts = np.full(len(hi), "", object)
+    is_v4 = version == 4
+    distinct, which = np.unique(lo[is_v4] & _LOW[4], return_inverse=True)
+    raw = distinct.astype(">u4").tobytes()
+    words = [inet_ntop(AF_INET, raw[k : k + 4]) for k in range(0, len(raw), 4)]
+    texts[is_v4] = np.array(words, object)[which]
+    for k in np.flatnonzero(~is_v4).tolist():
+        texts[k] = _text(_packed(int(hi[k]), int(lo[k]), int(version[k])), int(version[k]))
+    named: list[str] = texts.tolist()
+    return named
 
 
 def _community_ids(keys: NDArray[Any], message: np.dtype[Any], has_ports: bool) -> list[str]:
