@@ -66,19 +66,7 @@ def make_manifest(
         "feature_schema": describe_schema(schema).model_dump(),
         "rows": "wireshark_export" if published.is_export else "live",
         "configuration": settings_of(schema.view, order.config),
-        "preprocess": {
-            "method": preprocess.method,
-            "clip": preprocess.clip,
-            "columns": list(preprocess.columns),
-            "constant": list(learnt.constant),
-            "dropped": [
-                name
-                for name in schema.names
-                if name not in {*preprocess.columns, *learnt.constant, *published.withheld}
-            ],
-            "withheld": dict(published.withheld),
-            "classes": preprocess.words(schema),
-        },
+        "preprocess": _describe_preprocess(preprocess, published, learnt),
         "threshold": {
             **asdict(threshold),
             "warnings": list(threshold.warnings),
@@ -135,3 +123,19 @@ def describe(
         table = published.tables[path]
         described |= {"kind": table.kind, "left_out": {k: n for k, n in table.counts.items() if n}}
     return described
+
+
+def _describe_preprocess(
+    preprocess: Preprocess, published: Published, learnt: Learnt
+) -> dict[str, Any]:
+    """Which columns are used and how, and of each other one why not."""
+    accounted = {*preprocess.columns, *learnt.constant, *published.withheld}
+    return {
+        "method": preprocess.method,
+        "clip": preprocess.clip,
+        "columns": list(preprocess.columns),
+        "constant": list(learnt.constant),
+        "dropped": [name for name in published.schema.names if name not in accounted],
+        "withheld": dict(published.withheld),
+        "classes": preprocess.words(published.schema),
+    }

@@ -87,6 +87,7 @@ def _file(packet, link, data, memory, task):  # type: ignore[no-untyped-def]
 
 @inner
 def bounded(time_ns):  # type: ignore[no-untyped-def]
+    """Clamp a time so that differences stay within 64 bits."""
     return min(max(time_ns, -TIME_MAX_NS), TIME_MAX_NS)
 
 
