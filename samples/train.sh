@@ -21,9 +21,22 @@ train() { # VIEW COLUMNS-TO-DROP [OPTION...]
     --set validation=0.05 --budget 4 "$@" -o "samples/bundles/$view"
 }
 
+# Seeds and layers were searched for over the columns that are used here; the others would ask for a
+# search of their own.
+flow_others=fwd_rst_flags,bwd_rst_flags,bwd_act_data_pkts,bwd_seg_size_min,icmp_code,icmp_type
+flow_others=$flow_others,fwd_tcp_retrans_count,bwd_tcp_retrans_count,total_tcp_retrans_count
+flow_others=$flow_others,total_connection_flow_time,protocol,src_port_class,dst_port_class
+packet_others=pair_time_delta_s,pair_direction_time_delta_s,protocol,tcp_window_size,tcp_time_delta
+packet_others=$packet_others,tcp_options_mss_val,tcp_options_wscale_shift
+for condition in retransmission fast_retransmission spurious_retransmission out_of_order \
+  lost_segment ack_lost_segment duplicate_ack keep_alive keep_alive_ack window_update window_full \
+  zero_window zero_window_probe zero_window_probe_ack reused_ports; do
+  packet_others=$packet_others,tcp_analysis_$condition
+done
+
 # Rates of flows of two packets are noise; so is the spread of two or three idle times.
-train flow flow_byts_s,flow_pkts_s,fwd_pkts_s,bwd_pkts_s,fwd_blk_rate_avg,bwd_blk_rate_avg,idle_std,active_std \
+train flow flow_byts_s,flow_pkts_s,fwd_pkts_s,bwd_pkts_s,fwd_blk_rate_avg,bwd_blk_rate_avg,idle_std,active_std,$flow_others \
   --set hidden=68,17,68 --set clip=4 --set balance=1 --set weight_decay=0.2 --set beyond=1.35 --seed 4
 # Who began a flow that was joined in the middle is a guess, and with it all that is told by side.
-train packet direction,src_port_system,src_port_registered,src_port_dynamic,dst_port_system,dst_port_registered,dst_port_dynamic \
+train packet direction,src_port_system,src_port_registered,src_port_dynamic,dst_port_system,dst_port_registered,dst_port_dynamic,$packet_others \
   --set hidden=52,13,52 --set clip=6 --set weight_decay=0.05 --seed 5
