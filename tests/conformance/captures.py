@@ -114,7 +114,9 @@ def flow_statistics() -> list[Record]:
     bulks.close(3000)
 
     periods = Talk(src_port=50_003)
-    periods.open(40)
+    periods.say(40, 0, "S", window=0)  # the first window is 0, and the next is not
+    periods.say(45, 1, "SA", window=0)
+    periods.say(50, 0, "A")
     for at_ms in (500, 5500, 10_501, 10_600, 20_000):
         periods.say(at_ms, 0, "PA", payload(7))
     periods.say(20_500, 1, "RA")
