@@ -241,10 +241,11 @@ def test_ports_have_classes(rows_of, port, kind):
         ("Gratuitous ARP for 10.0.0.1 (Reply)", {"reply", "gratuitous"}),
         ("ARP Announcement for 10.0.0.1", {"request", "gratuitous"}),
         ("Unknown ARP opcode 0x0019", {"other"}),
+        ("ARP NAK", {"other"}),
     ],
 )
 def test_arp_tells_its_operation(rows_of, info, columns):
-    """The seven texts of ARP, to everybody and to one station."""
+    """The texts of ARP, to everybody and to one station."""
     everybody, one = rows_of(
         line(protocol="ARP", info=info, src="02:00:00:00:00:01", dst="ff:ff:ff:ff:ff:ff"),
         line(protocol="ARP", info=info, src="Vendor_12:34:56", dst="02:00:00:00:00:02"),
@@ -387,6 +388,53 @@ def test_times_are_exact_in_any_form(tmp_path, times, header):
     assert part.time_ns.tolist() == [1700000000123456789, 1700000000123457789]
     delta = part.values[:, SCHEMA.names.index("frame_time_delta")]
     assert delta.tolist() == [0, pytest.approx(1e-6, rel=1e-6)]
+
+
+EXTREME = (
+    "0",
+    "1700000000.5",
+    "-4611686017",
+    "4611686017",
+    "4611686018",
+    "-4611686018",
+    "9000000000",
+    "-9000000000",
+    "9999999999",
+    "1700-01-01 00:00:00",
+    "2024-01-01 00:00:00",
+    "2300-01-01 00:00:00",
+    "9999-12-31 23:59:59",
+)
+
+
+@pytest.mark.parametrize("first", EXTREME)
+@pytest.mark.parametrize("second", EXTREME)
+def test_no_time_makes_a_delta_negative(rows_of, first, second):
+    """At both ends of int64 and beyond: what is beyond 2^62 ns cannot be read, and is counted."""
+    rows = rows_of(line("0"), line(first), line(second), line(first), line("1"))
+
+    assert all(row[name] >= 0 for row in rows for name in SCHEMA.names if "delta" in name)
+    assert len(rows) + rows_of.counts.get("time_unreadable", 0) == 5
+    if "9999999999" in (first, second):
+        assert rows_of.counts["time_unreadable"] >= 1
+
+
+def test_a_length_may_have_any_blanks_about_it(rows_of):
+    """Tab and form feed as well as a blank."""
+    rows = rows_of(line(length=" 60 "), line(length="\t60"), line(length="60\x0c"))
+
+    assert [row["frame_len"] for row in rows] == [60, 60, 60]
+    assert rows_of.counts == {}
+
+
+@pytest.mark.parametrize("digit", ["\u00b2", "\u0663", "\u2460"])
+@pytest.mark.parametrize("protocol", ["ICMP", "ICMPv6"])
+def test_only_ascii_digits_are_a_type_of_icmp(rows_of, protocol, digit):
+    """A superscript two is a digit to Unicode, and no number."""
+    [row] = rows_of(line(protocol=protocol, info=f"Unknown ({digit})"))
+
+    assert row["icmp_type"] == 0
+    assert rows_of.counts == {"info_unread": 1}
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ _IPV6: Final = r"^(?:[0-9A-Fa-f]{0,4}:){2,8}[0-9A-Fa-f.]*(?:%\w+)?$"
 _SEVEN_COLONS: Final = r"^(?:[^:]*:){7}[^:]*$"
 _V4_GROUP: Final = r"^(?:22[4-9]|23\d)\."
 _V6_GROUP: Final = r"^[Ff][Ff][0-9A-Fa-f]{2}:"
+#: The difference of any two such times fits int64 in ns.
+_LARGEST_S: Final = (1 << 62) // 10**9 - 1
 _LENGTH: Final = r"^\s*\d{1,10}\s*$"
 
 
@@ -163,7 +165,7 @@ class _Reader:
         self, time_ns: NDArray[np.int64], fields: dict[str, pa.Array]
     ) -> NDArray[np.float32]:
         columns: Columns = {
-            "frame_len": np.asarray(pc.cast(pc.utf8_trim(fields["length"], " "), pa.int64())),
+            "frame_len": np.asarray(pc.cast(pc.utf8_trim_whitespace(fields["length"]), pa.int64())),
             **self._time_columns(time_ns, fields),
             **_address_columns(fields),
         }
@@ -242,8 +244,9 @@ def _times(texts: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Times in ns, and which could be read."""
     parts = pc.extract_regex(texts, _SECONDS)
     whole = pc.struct_field(parts, "whole")
-    is_read = np.asarray(pc.is_valid(whole))
     seconds = np.asarray(pc.fill_null(pc.cast(whole, pa.int64()), 0))
+    is_read = np.asarray(pc.is_valid(whole)) & (seconds <= _LARGEST_S)
+    seconds = np.where(is_read, seconds, 0)
     time_ns = seconds * 10**9 + _fraction_ns(pc.struct_field(parts, "fraction"))
     is_negative = np.asarray(pc.fill_null(pc.equal(pc.struct_field(parts, "sign"), "-"), False))
     time_ns = np.where(is_negative, -time_ns, time_ns)
@@ -275,5 +278,5 @@ def _epoch_s(text: str) -> int:
             moment = datetime.strptime(text.replace("T", " "), pattern).replace(tzinfo=UTC)
         except ValueError:
             continue
-        return max(int(moment.timestamp()), -1)
+        return seconds if 0 <= (seconds := int(moment.timestamp())) <= _LARGEST_S else -1
     return -1

@@ -180,7 +180,7 @@ def _read_arp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
     is_request = _matches(info, r"^(?:Who has |ARP Probe |Gratuitous ARP |ARP Announcement )")
     is_request &= ~is_reply
     # Whatever else is worded is another operation, "Unknown ARP opcode 0x0007" and the like.
-    is_other = ~(is_request | is_reply) & _matches(info, r"^[A-Z][a-z]")
+    is_other = ~(is_request | is_reply) & _matches(info, r"^[A-Z]")
     is_read = is_request | is_reply | is_other
     columns: Columns = {
         "arp": is_read,
@@ -207,7 +207,7 @@ def _read_icmp(
         if word in types:
             kind = types[word]
             found[k] = kind, max(codes.get(kind, {}).get(bracket, number), 0), 1
-        elif word == "unknown" and bracket.isdigit():
+        elif word == "unknown" and bracket.isascii() and bracket.isdigit():
             found[k] = min(int(bracket), 255), 0, 1
     found = found[np.asarray(heads.indices)]
     is_read = found[:, 2] == 1
