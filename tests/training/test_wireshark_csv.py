@@ -258,38 +258,57 @@ def test_arp_tells_its_operation(rows_of, info, columns):
 
 
 @pytest.mark.parametrize(
-    ("protocol", "info", "kind", "code"),
+    ("protocol", "info", "kind"),
     [
-        ("ICMP", "Echo (ping) request  id=0x0001, seq=1/256, ttl=64 (reply in 2)", 8, 0),
-        ("ICMP", "Echo (ping) reply    id=0x0001, seq=1/256, ttl=64", 0, 0),
-        ("ICMP", "Destination unreachable (Communication administratively filtered)", 3, 13),
-        ("ICMP", "Destination unreachable (Unknown code: 17)", 3, 17),
-        ("ICMP", "Redirect             (Redirect for host)", 5, 1),
-        ("ICMP", "Time-to-live exceeded (Fragment reassembly time exceeded)", 11, 1),
-        ("ICMP", "Router solicitation ", 10, 0),
-        ("ICMP", "Source quench (flow control)[Packet size limited during capture]", 4, 0),
-        ("ICMPv6", "Echo (ping) request id=0x0a0b, seq=2, hop limit=64", 128, 0),
-        ("ICMPv6", "Neighbor Solicitation for fe80::1 from 02:00:00:00:00:01", 135, 0),
+        ("ICMP", "Echo (ping) request  id=0x0001, seq=1/256, ttl=64 (reply in 2)", 8),
+        ("ICMP", "Echo (ping) reply    id=0x0001, seq=1/256, ttl=64", 0),
+        ("ICMP", "Destination unreachable (Communication administratively filtered)", 3),
+        ("ICMP", "Destination unreachable (Unknown code: 17)", 3),
+        ("ICMP", "Redirect             (Redirect for host)", 5),
+        ("ICMP", "Time-to-live exceeded (Fragment reassembly time exceeded)", 11),
+        ("ICMP", "Router solicitation ", 10),
+        ("ICMP", "Source quench (flow control)[Packet size limited during capture]", 4),
+        ("ICMPv6", "Echo (ping) request id=0x0a0b, seq=2, hop limit=64", 128),
+        ("ICMPv6", "Neighbor Solicitation for fe80::1 from 02:00:00:00:00:01", 135),
         (
             "ICMPv6",
             "Neighbor Advertisement fe80::1 (rtr, sol, ovr) is at 02:00:00:00:00:01",
             136,
-            0,
         ),
-        ("ICMPv6", "Router Advertisement from 02:00:00:00:00:01", 134, 0),
-        ("ICMPv6", "Destination Unreachable (Port unreachable)", 1, 4),
-        ("ICMPv6", "Node Information Reply (Unknown (25))", 140, 25),
-        ("ICMPv6", "Multicast Listener Report Message v2", 143, 0),
-        ("ICMPv6", "Unknown (162)", 162, 0),
+        ("ICMPv6", "Router Advertisement from 02:00:00:00:00:01", 134),
+        ("ICMPv6", "Destination Unreachable (Port unreachable)", 1),
+        ("ICMPv6", "Node Information Reply (Unknown (25))", 140),
+        ("ICMPv6", "Multicast Listener Report Message v2", 143),
+        ("ICMPv6", "Unknown (162)", 162),
+        ("ICMPv6", "Reserved for expansion of ICMPv6 error messages", 127),
+        ("ICMPv6", "Reserved for expansion of ICMPv6 informational messages (Unknown)", 255),
     ],
 )
-def test_icmp_tells_type_and_code(rows_of, protocol, info, kind, code):
-    """From Wireshark's words; a code that they leave out is 0."""
+def test_icmp_tells_its_type(rows_of, protocol, info, kind):
+    """From Wireshark's words; of the code most types say nothing, so that it is never given."""
     [row] = rows_of(line(protocol=protocol, info=info))
 
-    assert (row["icmp_type"], row["icmp_code"]) == (kind, code)
+    assert (row["icmp_type"], row["icmp_code"]) == (kind, 0)
     assert (row["icmp"], row["icmpv6"]) == (protocol == "ICMP", protocol == "ICMPv6")
     assert rows_of.counts == {}
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        "Reserved",
+        "Reserved (for security)",
+        "Private experimentation",
+        "Unknown ICMP (obsolete or malformed?)",
+    ],
+)
+@pytest.mark.parametrize("protocol", ["ICMP", "ICMPv6"])
+def test_icmp_is_icmp_whatever_its_words(rows_of, protocol, info):
+    """The label says so; that the type is not known is counted."""
+    [row] = rows_of(line(protocol=protocol, info=info))
+
+    assert told(row) == {protocol.lower(): 1}
+    assert rows_of.counts == {"info_unread": 1}
 
 
 @pytest.mark.parametrize(
@@ -519,10 +538,10 @@ def test_lines_that_cannot_be_read_are_left_out_and_counted(rows_of):
 @pytest.mark.parametrize("protocol", ["TCP", "UDP", "ARP", "ICMP", "ICMPv6"])
 @pytest.mark.parametrize("info", ["", "[Malformed Packet]", "\x00" * 9, "(((" * 999, "→ " * 999])
 def test_info_that_says_nothing_leaves_its_part_empty_and_is_counted(rows_of, protocol, info):
-    """The row is there, with what its other columns give."""
+    """The row is there, with what its other columns and its label give."""
     [row] = rows_of(line(protocol=protocol, info=info))
 
-    assert told(row) == {}
+    assert told(row) == ({protocol.lower(): 1} if protocol in ("ICMP", "ICMPv6") else {})
     assert row["protocol"] == LABELS.index(protocol)
     assert rows_of.counts == {"info_unread": 1}
 

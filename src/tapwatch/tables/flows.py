@@ -29,8 +29,8 @@ LINK: Final = np.dtype(
         ("tcp_analysis", "<u2"),  # bits of TcpAnalysis
         ("is_flow", "u1"),
         ("direction", "u1"),  # 0 from the initiator, 1 to it
-        # How far its TCP window is to be shifted, as both SYNs said; 0 in segments with SYN, where
-        # the SYNs were not seen with the option, and without TCP analysis.
+        # How far its TCP window is to be shifted, as its sender's last window scale option said; 0
+        # in segments with SYN, without such an option, and without TCP analysis.
         ("tcp_window_shift", "u1"),
     ],
     align=True,

@@ -1,14 +1,6 @@
-"""ICMP types and codes as Wireshark 4.0 words them in Info. No code: only its words, lower case."""
+"""ICMP types as Wireshark 4.0 words them in Info. No code: only its words, lower case."""
 
 from typing import Final
-
-_ECHO_ERRORS: Final = {
-    "no error": 0,
-    "malformed query": 1,
-    "no such interface": 2,
-    "no such table entry": 3,
-    "multiple interfaces satisfy query": 4,
-}
 
 #: Words in front of the brackets -> type (RFC 792 and the registry "ICMP Type Numbers").
 ICMP_TYPES: Final[dict[str, int]] = {
@@ -43,47 +35,6 @@ ICMP_TYPES: Final[dict[str, int]] = {
     "experimental mobility protocols": 41,
     "extended echo request": 42,
     "extended echo reply": 43,
-}
-
-#: Type -> words in the brackets -> code.
-ICMP_CODES: Final[dict[int, dict[str, int]]] = {
-    3: {
-        "network unreachable": 0,
-        "host unreachable": 1,
-        "protocol unreachable": 2,
-        "port unreachable": 3,
-        "fragmentation needed": 4,
-        "source route failed": 5,
-        "destination network unknown": 6,
-        "destination host unknown": 7,
-        "source host isolated": 8,
-        "network administratively prohibited": 9,
-        "host administratively prohibited": 10,
-        "network unreachable for tos": 11,
-        "host unreachable for tos": 12,
-        "communication administratively filtered": 13,
-        "host precedence violation": 14,
-        "precedence cutoff in effect": 15,
-    },
-    5: {
-        "redirect for network": 0,
-        "redirect for host": 1,
-        "redirect for tos and network": 2,
-        "redirect for tos and host": 3,
-    },
-    9: {"normal router advertisement": 0, "does not route common traffic": 16},
-    11: {"time to live exceeded in transit": 0, "fragment reassembly time exceeded": 1},
-    12: {"pointer indicates the error": 0, "required option missing": 1, "bad length": 2},
-    40: {
-        "bad spi": 0,
-        "authentication failed": 1,
-        "decompression failed": 2,
-        "decryption failed": 3,
-        "need authentication": 4,
-        "need authorization": 5,
-    },
-    42: _ECHO_ERRORS,
-    43: _ECHO_ERRORS,
 }
 
 #: Words in front of the brackets or an address -> type (RFC 4443 and the registry of ICMPv6).
@@ -128,42 +79,4 @@ ICMPV6_TYPES: Final[dict[str, int]] = {
     "extended echo request": 160,
     "extended echo reply": 161,
     "reserved for expansion of icmpv6 informational messages": 255,
-}
-
-#: Type -> words in the brackets -> code.
-ICMPV6_CODES: Final[dict[int, dict[str, int]]] = {
-    1: {
-        "no route to destination": 0,
-        "administratively prohibited": 1,
-        "beyond scope of source address": 2,
-        "address unreachable": 3,
-        "port unreachable": 4,
-        "source address failed ingress/egress policy": 5,
-        "reject route to destination": 6,
-        "error in source routing header": 7,
-    },
-    3: {"hop limit exceeded in transit": 0, "fragment reassembly time exceeded": 1},
-    4: {
-        "erroneous header field encountered": 0,
-        "unrecognized next header type encountered": 1,
-        "unrecognized ipv6 option encountered": 2,
-        "ipv6 first fragment has incomplete ipv6 header chain": 3,
-    },
-    138: {"command": 0, "result": 1},
-    139: {
-        "query subject = ipv6 addresses": 0,
-        "query subject = dns name or empty": 1,
-        "query subject = ipv4 addresses": 2,
-    },
-    140: {"successful": 0, "refused": 1, "unknown query type": 2},
-    155: {
-        "dodag information solicitation": 0,
-        "dodag information object": 1,
-        "destination advertisement object": 2,
-        "destination advertisement object acknowledgment": 3,
-        "p2p discovery reply object": 4,
-        "p2p discovery reply object acknowledgement": 5,
-    },
-    160: _ECHO_ERRORS,
-    161: _ECHO_ERRORS,
 }

@@ -8,7 +8,8 @@ All patterns are RE2 (pyarrow): their time is linear in the text, whatever it ho
     UDP     "SRC → DST Len=N": port classes, length; Len is that of the payload
     ARP     "Who has A? Tell B", "A is at M", "Gratuitous ARP for A (Reply)", "ARP Announcement for
             A", others: the operation, and whether it is gratuitous
-    ICMP    "Echo (ping) request ...", "Destination unreachable (Host unreachable)": type and code
+    ICMP    "Echo (ping) request ...", "Destination unreachable (Host unreachable)": the type. Of the
+            code there are words for a few types alone, so that it is never given.
     ICMPv6  the same
     IPv4    "Fragmented IP protocol (proto=UDP 17, off=1480, ID=..)": the offset
     IPv6    "IPv6 fragment (off=1448 more=n ...)": the offset
@@ -25,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tapwatch.training.wireshark_csv_icmp import ICMP_CODES, ICMP_TYPES, ICMPV6_CODES, ICMPV6_TYPES
+from tapwatch.training.wireshark_csv_icmp import ICMP_TYPES, ICMPV6_TYPES
 
 #: Column -> its values on the rows that were looked at.
 Columns = dict[str, NDArray[Any]]
@@ -76,12 +77,11 @@ _OPTIONS: Final = {
 }
 _FIRST_REGISTERED, _FIRST_DYNAMIC = 1024, 49_152  # RFC 6335 6
 _UDP_HEADER_BYTES: Final = 8
-#: Words, and what ends them: brackets with the code, an address, or what belongs to this message.
+#: Words, and what ends them: brackets, an address, or what belongs to this message.
 _ICMP: Final = (
     r"^(?P<type>(?:[a-z0-9-]+ ?)+?)\s*"
-    r"(?:$|\[|id=|for |from |[0-9a-f]*:|\((?P<code>[^()]*(?:\(\d+\))?)\))"
+    r"(?:$|\[|id=|for |from |[0-9a-f]*:|\((?P<bracket>[^()]*)\)?)"
 )
-_NUMBER: Final = r"^unknown(?: code:)? \(?(?P<n>\d{1,3})\)?$"
 
 
 def _matches(texts: pa.Array, pattern: str) -> NDArray[np.bool_]:
@@ -193,25 +193,31 @@ def _read_arp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
 
 
 def _read_icmp(
-    flag: str, types: Mapping[str, int], codes: Mapping[int, Mapping[str, int]], info: pa.Array
+    flag: str, types: Mapping[str, int], info: pa.Array
 ) -> tuple[Columns, NDArray[np.bool_]]:
-    # "(ping) " is no code; numbers and addresses behind the words are cut off.
+    # "(ping) " is no bracket; numbers and addresses behind the words are cut off.
     texts = pc.replace_substring(pc.utf8_lower(info), "(ping) ", "")
     heads = pc.utf8_slice_codeunits(texts, 0, 96).dictionary_encode()
     parts = _groups(heads.dictionary, _ICMP)
     words = [" ".join(word.split()) for word in pc.fill_null(parts["type"], "").to_pylist()]
-    brackets = pc.fill_null(parts["code"], "").to_pylist()
-    numbers = _numbers(pa.array(brackets, pa.string()), _NUMBER).tolist()
-    found = np.zeros((len(words), 3), np.int64)  # type, code, whether it was read
-    for k, (word, bracket, number) in enumerate(zip(words, brackets, numbers, strict=True)):
-        if word in types:
-            kind = types[word]
-            found[k] = kind, max(codes.get(kind, {}).get(bracket, number), 0), 1
+    brackets = pc.fill_null(parts["bracket"], "").to_pylist()
+    # Names that hold what ends the others.
+    long_words = tuple(word for word in types if " for " in word)
+    kinds = np.zeros(len(words), np.int64)
+    is_read = np.ones(len(words), np.bool_)
+    for k, (word, bracket, text) in enumerate(
+        zip(words, brackets, heads.dictionary.to_pylist(), strict=True)
+    ):
+        whole = next((name for name in long_words if text.startswith(name)), word)
+        if whole in types:
+            kinds[k] = types[whole]
         elif word == "unknown" and bracket.isascii() and bracket.isdigit():
-            found[k] = min(int(bracket), 255), 0, 1
-    found = found[np.asarray(heads.indices)]
-    is_read = found[:, 2] == 1
-    return {flag: is_read, "icmp_type": found[:, 0], "icmp_code": found[:, 1]}, is_read
+            kinds[k] = min(int(bracket), 255)
+        else:
+            is_read[k] = False
+    which = np.asarray(heads.indices)
+    # What the label says needs no words: "Reserved" and "Unknown ICMP" are of many types.
+    return {flag: np.ones(len(info), np.bool_), "icmp_type": kinds[which]}, is_read[which]
 
 
 def _read_fragment(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
@@ -225,8 +231,8 @@ READERS: Final[dict[str, Callable[[pa.Array], tuple[Columns, NDArray[np.bool_]]]
     "TCP": _read_tcp,
     "UDP": _read_udp,
     "ARP": _read_arp,
-    "ICMP": lambda info: _read_icmp("icmp", ICMP_TYPES, ICMP_CODES, info),
-    "ICMPv6": lambda info: _read_icmp("icmpv6", ICMPV6_TYPES, ICMPV6_CODES, info),
+    "ICMP": lambda info: _read_icmp("icmp", ICMP_TYPES, info),
+    "ICMPv6": lambda info: _read_icmp("icmpv6", ICMPV6_TYPES, info),
     "IPv4": _read_fragment,
     "IPv6": _read_fragment,
 }

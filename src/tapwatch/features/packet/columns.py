@@ -249,7 +249,8 @@ _TCP: Final = (
         "tcp_window_size",
         "B",
         "p.tcp_window << l.tcp_window_shift where tcp = 1, else 0; the shift is 0 in segments with "
-        "SYN, and where both SYNs were not seen with the window scale option",
+        "SYN, else that of the sender's last window scale option in the conversation, and 0 where "
+        "it sent none or a SYN of either end came without one",
         "window as it is meant",
         "tcp.window_size",
     ),

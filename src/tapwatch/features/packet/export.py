@@ -55,7 +55,6 @@ GIVEN: Final[dict[str, tuple[str, ...]]] = {
     "icmp": ("ICMP",),
     "icmpv6": ("ICMPv6",),
     "icmp_type": ("ICMP", "ICMPv6"),
-    "icmp_code": ("ICMP", "ICMPv6"),
     "arp": ("ARP",),
     "eth_dst_broadcast": ("ARP",),
     "arp_opcode_request": ("ARP",),
