@@ -11,6 +11,7 @@ MS = 10**6
 T0_NS = 1_700_000_000 * S
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 _LETTERS = {"F": FIN, "S": SYN, "R": RST, "P": PSH, "A": ACK, "U": URG}
+_LETTERS |= {"E": 64, "C": 128, "N": 256}  # ECE, CWR, AE
 Record = tuple[int, bytes, int]  # time in ns, captured bytes, bytes on the wire
 
 

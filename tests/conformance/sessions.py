@@ -12,6 +12,14 @@ Said = list[tuple[int, bytes]]  # (0 the client or 1 the server, bytes)
 #: Name -> server port, and what is said.
 SESSIONS: Final[dict[str, tuple[int, Said]]] = {
     name: (PORT_OF[protocol], sent) for name, (protocol, sent, _) in CONTENT.items()
+} | {
+    "su without a shell": (
+        23,
+        [
+            *((1, b"login: "), (0, b"bob\r\n"), (1, b"Password: "), (0, b"x\r\n"), (1, b"\r\n$ ")),
+            *((0, b"su root\r\n"), (1, b"Password: "), (0, b"y\r\n"), (1, b"\r\nsu: no\r\n$ ")),
+        ],
+    )
 }
 
 

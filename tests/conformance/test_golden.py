@@ -114,6 +114,37 @@ def test_the_kit_moves_every_column():
     assert [key for key, found in values.items() if len(found) < 2] == []
 
 
+#: Columns that are the same by their formulas.
+ALIKE = {
+    ("fwd_pkt_len_mean", "fwd_seg_size_avg"),
+    ("bwd_pkt_len_mean", "bwd_seg_size_avg"),
+    ("pkt_len_mean", "pkt_size_avg"),
+    *((f"HH_{rate}_weight", f"HH_jit_{rate}_weight") for rate in RATES),
+}
+
+
+def test_the_kit_tells_columns_apart():
+    """No two columns of a view have the same values, so that none can stand in another's place."""
+    alike = set()
+    for view in {view for _, view in PAIRS}:
+        columns: dict[str, list[float | str]] = {name: [] for name in schema_of(view).names}
+        for row in (
+            row
+            for name, its in PAIRS
+            if its == view
+            for row in compare.read(golden.FOLDER / f"{name}.{view}.csv")[1]
+        ):
+            for name, values in columns.items():
+                text = row[name]
+                values.append(float(text) if text.lstrip("-")[:1].isdigit() else text)
+        names: dict[tuple[float | str, ...], list[str]] = {}
+        for name, values in columns.items():
+            names.setdefault(tuple(values), []).append(name)
+        alike |= {tuple(some) for some in names.values() if len(some) > 1}
+
+    assert alike == ALIKE
+
+
 def test_a_comparison_tells_what_differs(tmp_path):
     """A wrong value, a missing and an extra row, and a missing column are named."""
     expected, found = tmp_path / "expected.csv", tmp_path / "found.csv"
