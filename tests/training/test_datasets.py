@@ -65,6 +65,81 @@ def test_what_is_not_finite_is_refused_and_the_column_named(tmp_path):
         rows_of(path)
 
 
+def put(path, name, *columns):
+    """Three rows with these columns in the place of the one of this name."""
+
+    def change(table):
+        place = table.schema.get_field_index(name)
+        changed = table.remove_column(place)
+        for column in columns:
+            changed = changed.append_column(name, column)
+        return changed
+
+    return made.parquet(path, 3, change=change)
+
+
+NUMBER = next(c.name for c in made.SCHEMA.columns if not c.categories)
+CLASS = next(c.name for c in made.SCHEMA.columns if c.categories)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "want"),
+    [
+        (NUMBER, pa.array([{"a": 1}] * 3), "struct<a: int64>: want a column of numbers"),
+        (NUMBER, pa.array(["1", "2", "3"]), "string: want a column of numbers"),
+        (NUMBER, pa.array([1, 2, 3], pa.timestamp("ns")), r"timestamp\[ns\]: want a column of num"),
+        (NUMBER, pa.array([True] * 3), "bool: want a column of numbers"),
+        (NUMBER, pa.nulls(3), "null: want a column of numbers"),
+        (NUMBER, pa.array([[("a", 1)]] * 3, pa.map_(pa.string(), pa.int64())), "map<"),
+        (NUMBER, pa.array([[1.0, 2.0]] * 3), "list<.*: want a column of numbers"),
+        (CLASS, pa.array([1, 2, 3]), "int64: want a column of words"),
+        (CLASS, pa.array([["TCP"]] * 3), "list<.*: want a column of words"),
+        ("last_ts_ns", pa.array([1.0, np.nan, np.inf]), "double: want a column of integers"),
+        ("last_ts_ns", pa.array([{"a": 1}] * 3), "struct<.*: want a column of integers"),
+        ("last_ts_ns", pa.array(["a"] * 3), "string: want a column of integers"),
+    ],
+)
+def test_a_column_of_another_type_is_refused(tmp_path, name, column, want):
+    """Whatever the metadata promise: by name, with the type found and the one wanted."""
+    with pytest.raises(ArtifactError, match=f"column {name}: {want}"):
+        rows_of(put(tmp_path / "a", name, column))
+
+
+@pytest.mark.parametrize("name", [NUMBER, CLASS, "last_ts_ns"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path, name):
+    """Which of the two was meant cannot be known."""
+    with pytest.raises(ArtifactError, match=f"column {name}: 2 times there: want it once"):
+        rows_of(put(tmp_path / "a", name, pa.array([1, 2, 3]), pa.array([1, 2, 3])))
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "want"),
+    [
+        (NUMBER, pa.array([1e300, 2, 3]), f"{NUMBER}: NaN or infinity"),
+        (NUMBER, pa.array([1, None, 3]), f"{NUMBER}: NaN or infinity"),
+        ("last_ts_ns", pa.array([1, None, 3]), "last_ts_ns: null: want the time"),
+        ("last_ts_ns", pa.array([1, 2, 2**64 - 1], pa.uint64()), "not a Parquet file that can be"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(tmp_path, name, column, want):
+    """Too large for a model, or none at all."""
+    with pytest.raises(CaptureError, match=want):
+        rows_of(put(tmp_path / "a", name, column))
+
+
+def test_sequences_are_no_rows(tmp_path, tiny_capture):
+    """The file says that it is of the same schema; what is to be done is said."""
+    from click.testing import CliRunner
+
+    from tapwatch.cli import main
+
+    out = tmp_path / "sequences.parquet"
+    words = ["features", str(tiny_capture), "--view", "flow", "--sequence", "2", "-o", str(out)]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    with pytest.raises(ArtifactError, match=r"holds sequences: .* write it without --sequence"):
+        rows_of(out)
+
+
 def test_a_broken_parquet_file_is_refused(tmp_path):
     """Cut short, it cannot be read at all: its directory is at the end."""
     whole = made.parquet(tmp_path / "whole").read_bytes()

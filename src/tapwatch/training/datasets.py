@@ -215,6 +215,10 @@ def _parquet_rows(
 
 
 def _check_parquet(path: Path, arrow: Any, schema: Schema) -> None:
+    from tapwatch.features.sequences.table import LENGTH_COLUMN
+
+    if LENGTH_COLUMN in arrow.names:
+        raise ArtifactError(f"{path}: holds sequences: want rows; write it without --sequence")
     missing = [name for name in (*schema.names, "last_ts_ns") if name not in arrow.names]
     if missing:
         more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
@@ -229,6 +233,26 @@ def _check_parquet(path: Path, arrow: Any, schema: Schema) -> None:
             f"{path}: {DIGEST_KEY.decode()} = {found[:16]!r}: want {schema.digest[:16]!r}, view "
             f"{schema.view}/{schema.version} of this build; write the file again"
         )
+    _check_types(path, arrow, schema)
+
+
+def _check_types(path: Path, arrow: Any, schema: Schema) -> None:
+    """Metadata is what anybody may have written: the columns are looked at too."""
+    from pyarrow import types
+
+    integers, numbers = (types.is_integer,), (types.is_integer, types.is_floating)
+    words = (types.is_string, types.is_large_string, types.is_dictionary)
+    wanted = {"last_ts_ns": (integers, "integers")} | {
+        column.name: (words, "words") if column.categories else (numbers, "numbers")
+        for column in schema.columns
+    }
+    for name, (tests, want) in wanted.items():
+        places = arrow.get_all_field_indices(name)
+        if len(places) > 1:
+            raise ArtifactError(f"{path}: column {name}: {len(places)} times there: want it once")
+        found = arrow.field(places[0]).type
+        if not any(test(found) for test in tests):
+            raise ArtifactError(f"{path}: column {name}: {found!s:.60}: want a column of {want}")
 
 
 def _check_configuration(path: Path, arrow: Any, schema: Schema, config: Config) -> None:
@@ -256,7 +280,10 @@ def _part_of(path: Path, batch: Any, schema: Schema) -> Part:
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values).all(axis=0))[0])
         raise CaptureError(f"{path}: {schema.names[bad]}: NaN or infinity: want finite values")
-    return Part(values, batch.column("last_ts_ns").to_numpy(zero_copy_only=False).astype(np.int64))
+    time_ns = batch.column("last_ts_ns")
+    if time_ns.null_count:
+        raise CaptureError(f"{path}: last_ts_ns: null: want the time of every row")
+    return Part(values, time_ns.cast("int64").to_numpy(zero_copy_only=False))
 
 
 def _numbers(path: Path, array: Any, column: Column) -> NDArray[np.float32]:
@@ -270,5 +297,7 @@ def _numbers(path: Path, array: Any, column: Column) -> NDArray[np.float32]:
         if array.null_count:
             want = f"one of its {len(words)} words"
             raise CaptureError(f"{path}: {column.name}: another word: want {want}")
-    numbers: NDArray[np.float32] = array.to_numpy(zero_copy_only=False).astype(np.float32)
+    # What float32 cannot hold becomes an infinity, which is refused with the column's name.
+    with np.errstate(over="ignore"):
+        numbers: NDArray[np.float32] = array.to_numpy(zero_copy_only=False).astype(np.float32)
     return numbers

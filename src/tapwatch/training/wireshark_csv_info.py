@@ -8,8 +8,8 @@ All patterns are RE2 (pyarrow): their time is linear in the text, whatever it ho
     UDP     "SRC → DST Len=N": port classes, length; Len is that of the payload
     ARP     "Who has A? Tell B", "A is at M", "Gratuitous ARP for A (Reply)", "ARP Announcement for
             A", others: the operation, and whether it is gratuitous
-    ICMP    "Echo (ping) request ...", "Destination unreachable (Host unreachable)": the type. Of the
-            code there are words for a few types alone, so that it is never given.
+    ICMP    "Echo (ping) request ...", "Destination unreachable (Host unreachable)": the type. The
+            code has words in a few types alone, so that it is never given.
     ICMPv6  the same
     IPv4    "Fragmented IP protocol (proto=UDP 17, off=1480, ID=..)": the offset
     IPv6    "IPv6 fragment (off=1448 more=n ...)": the offset
