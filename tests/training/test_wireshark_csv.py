@@ -229,6 +229,16 @@ def test_ports_have_classes(rows_of, port, kind):
     classes = {name for name in told(row) if "_port_" in name}
     assert classes == ({f"src_port_{kind}", f"dst_port_{kind}"} if kind else set())
     assert (row["udp"], row["udp_length"], row["payload_len_bytes"]) == (1, 108, 0)
+    assert rows_of.counts == ({} if kind else {"info_unread": 1})
+
+
+@pytest.mark.parametrize("ports", ["https → 50000", "50000 → https", "a → b"])
+def test_ports_by_name_are_counted(rows_of, ports):
+    """What the rest of Info says is read; the ports have no class."""
+    [row] = rows_of(line(info=f"{ports} [ACK] Seq=1 Ack=2 Win=501 Len=9"))
+
+    assert (row["tcp"], row["tcp_window_size"], row["tcp_flags_ack"]) == (1, 501, 1)
+    assert rows_of.counts == {"info_unread": 1}
 
 
 @pytest.mark.parametrize(
@@ -536,7 +546,7 @@ def test_lines_that_cannot_be_read_are_left_out_and_counted(rows_of):
 
 
 @pytest.mark.parametrize("protocol", ["TCP", "UDP", "ARP", "ICMP", "ICMPv6"])
-@pytest.mark.parametrize("info", ["", "[Malformed Packet]", "\x00" * 9, "(((" * 999, "→ " * 999])
+@pytest.mark.parametrize("info", ["", "[Malformed Packet]", "\x00" * 9, "(((" * 600, "→ " * 999])
 def test_info_that_says_nothing_leaves_its_part_empty_and_is_counted(rows_of, protocol, info):
     """The row is there, with what its other columns and its label give."""
     [row] = rows_of(line(protocol=protocol, info=info))
@@ -567,6 +577,49 @@ def test_parts_do_not_show(rows_of, monkeypatch):
 
     assert rows_of(*lines) == whole
     assert rows_of.counts == {"clock_back": 5}
+
+
+def test_a_part_holds_a_bounded_amount_of_text(rows_of, monkeypatch, tmp_path):
+    """It ends where that is reached, however few lines it has; rows are the same."""
+    lines = [line(str(k), info="x" * 2000, protocol="HTTP") for k in range(40)]
+    whole = rows_of(*lines)
+
+    monkeypatch.setattr(wireshark_csv, "_PART_CHARS", 10_000)
+
+    assert rows_of(*lines) == whole
+    parts = open_table(tmp_path / "export.csv").parts()
+    assert [len(part.values) for part in parts] == [5] * 8
+
+
+def test_counts_begin_anew_when_a_table_is_read_again(tmp_path):
+    """Training reads its inputs, and may read them again."""
+    path = tmp_path / "export.csv"
+    path.write_text(HEADER + line("5") + line("1") + line("x") + "1,2\n")
+    table = open_table(path)
+
+    list(table.parts())
+    once = dict(table.counts)
+    list(table.parts())
+
+    assert once["clock_back"] == once["time_unreadable"] == once["wrong_number_of_fields"] == 1
+    assert table.counts == once
+
+
+def test_fields_are_cut_and_counted(rows_of):
+    """What is remembered of a line is bounded; what counts stands at the beginning of Info."""
+    long = "b" * 60_000
+    rows = rows_of(
+        line("1", info=f"[TCP Out-Of-Order] {ACK} {long}"),
+        line("2", src=f"a{long}"),
+        line("3", src=f"a{long}c"),
+        line("4", info=f"{ACK} {'x' * 1900}"),
+    )
+
+    assert [row["tcp_analysis_out_of_order"] for row in rows] == [1, 0, 0, 0]
+    assert [row["tcp_window_size"] for row in rows] == [501] * 4
+    # Texts that are alike in front are one address.
+    assert [row["pair_time_delta_s"] for row in rows] == [0, 0, 1, 3]
+    assert rows_of.counts == {"field_too_long": 3}
 
 
 def test_pairs_that_are_remembered_are_bounded():
@@ -621,6 +674,21 @@ def test_what_is_no_export_is_not_recognised(tmp_path):
         assert not recognise(path)
         with pytest.raises(CaptureError, match="want a header with Time, Source"):
             open_table(path)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "names"),
+    [({"Length"}, "Length"), ({"Time", "Info"}, "Time, Info"), ({"Protocol"}, "Protocol")],
+)
+def test_an_export_without_a_column_is_told_so(tmp_path, lacking, names):
+    """It is recognised by the others, and what is missing has its name."""
+    path = tmp_path / "export.csv"
+    wanted = ("No.", "Time", "Source", "Destination", "Protocol", "Length", "Info")
+    path.write_text(",".join(name for name in wanted if name not in lacking) + "\n")
+
+    assert recognise(path)
+    with pytest.raises(CaptureError, match=f"Wireshark without column {names}: want all six"):
+        open_table(path)
 
 
 def test_a_time_that_has_no_date_is_refused(tmp_path):

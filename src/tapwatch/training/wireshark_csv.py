@@ -33,15 +33,19 @@ KIND: Final = "wireshark_csv"
 #: Rows left out or mended, by reason.
 COUNTS: Final = {
     "line_too_long": "a line of more than 65,536 characters; left out",
+    "field_too_long": "Info of more than 2,048 characters, or another of more than 128; cut",
     "wrong_number_of_fields": "not as many fields as the header has; left out",
     "repeated_header": "the header once more; left out",
     "time_unreadable": "Time is neither a number nor a date and time; left out",
     "length_unreadable": "Length is no number of at most ten digits; left out",
     "clock_back": "older than a frame before it; its deltas are 0",
     "label_unknown": "Protocol is none of the labels; its class is the first one",
-    "info_unread": "Info does not say what it should for its protocol; that part is 0",
+    "info_unread": "Info does not say what it should for its protocol, or ports by name; that is 0",
     "pair_forgotten": "pairs of addresses that had to give way to others",
 }
+
+#: Text that a part may hold, so that its memory is bounded whatever the lines are.
+_PART_CHARS: Final = 1 << 24
 
 _SECONDS: Final = r"^\s*(?P<sign>-?)(?P<whole>\d{1,10})(?:[.,](?P<fraction>\d{1,9})\d{0,9})?\s*$"
 _DATE: Final = (
@@ -97,6 +101,10 @@ def open_table(path: Path, schema: Schema | None = None) -> Table:
     if header is None:
         want = "a header with Time, Source, Destination, Protocol, Length and Info"
         raise CaptureError(f"{path}: not a list of packets exported by Wireshark: want {want}")
+    if header.missing:
+        names = ", ".join(header.missing)
+        want = "all six of Time, Source, Destination, Protocol, Length and Info"
+        raise CaptureError(f"{path}: an export of Wireshark without column {names}: want {want}")
     counts = dict.fromkeys(COUNTS, 0)
     return Table(
         path=path,
@@ -121,12 +129,23 @@ def _parts(
     reader = _Reader(schema, counts)
     try:
         lines = read_lines(path, header, counts)
-        while chunk := list(islice(lines, PART_ROWS)):
+        while chunk := _chunk(lines):
             part = reader.read(path, chunk)
             if len(part.values):
                 yield part
     except OSError as error:
         raise CaptureError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _chunk(lines: Iterator[list[str]]) -> list[list[str]]:
+    chunk: list[list[str]] = []
+    n_chars = 0
+    for fields in islice(lines, PART_ROWS):
+        chunk.append(fields)
+        n_chars += sum(map(len, fields))
+        if n_chars >= _PART_CHARS:
+            break
+    return chunk
 
 
 class _Reader:

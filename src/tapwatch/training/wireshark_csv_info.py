@@ -15,7 +15,7 @@ All patterns are RE2 (pyarrow): their time is linear in the text, whatever it ho
     IPv6    "IPv6 fragment (off=1448 more=n ...)": the offset
 
 `→` is `>` in older versions, and other things where it was saved in another encoding: any three
-characters do. A port that is given by its name has no class.
+characters do. A port that is given by its name has no class, and the row counts as not read.
 """
 
 from collections.abc import Callable, Mapping
@@ -127,14 +127,15 @@ def read_marks(info: pa.Array) -> tuple[pa.Array, Columns]:
     return pc.replace_with_mask(info, pa.array(mask), bodies), columns
 
 
-def _port_classes(end: str, texts: pa.Array) -> Columns:
+def _port_classes(end: str, texts: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
     ports = _numbers(texts, _PORT)
     is_port = (ports >= 0) & (ports < 1 << 16)
-    return {
+    columns: Columns = {
         f"{end}_port_system": is_port & (ports < _FIRST_REGISTERED),
         f"{end}_port_registered": (ports >= _FIRST_REGISTERED) & (ports < _FIRST_DYNAMIC),
         f"{end}_port_dynamic": is_port & (ports >= _FIRST_DYNAMIC),
     }
+    return columns, is_port
 
 
 def _amount(texts: pa.Array, name: str) -> NDArray[np.int64]:
@@ -145,7 +146,9 @@ def _read_tcp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
     parts = _groups(info, _TCP)
     is_read = np.asarray(pc.is_valid(parts["src"]))
     flags, rest = pc.fill_null(parts["flags"], ""), pc.fill_null(parts["rest"], "")
-    columns = _port_classes("src", parts["src"]) | _port_classes("dst", parts["dst"])
+    columns, has_src = _port_classes("src", parts["src"])
+    of_dst, has_dst = _port_classes("dst", parts["dst"])
+    columns |= of_dst
     columns["tcp"] = is_read
     columns["tcp_len"] = np.maximum(_amount(rest, "Len"), 0)
     columns["payload_len_bytes"] = columns["tcp_len"]
@@ -160,18 +163,20 @@ def _read_tcp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
     # Info has the factor, a power of two: frexp gives its exponent plus one, without rounding.
     factor = np.clip(_amount(rest, "WS"), 1, 1 << 14)
     columns["tcp_options_wscale_shift"] = np.frexp(factor.astype(np.float64))[1] - 1
-    return columns, is_read
+    return columns, is_read & has_src & has_dst
 
 
 def _read_udp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
     parts = _groups(info, _UDP)
     is_read = np.asarray(pc.is_valid(parts["src"]))
-    columns = _port_classes("src", parts["src"]) | _port_classes("dst", parts["dst"])
+    columns, has_src = _port_classes("src", parts["src"])
+    of_dst, has_dst = _port_classes("dst", parts["dst"])
+    columns |= of_dst
     payload_bytes = _amount(pc.fill_null(parts["rest"], ""), "Len")
     has_length = payload_bytes >= 0
     columns["udp"] = is_read
     columns["udp_length"] = (payload_bytes + _UDP_HEADER_BYTES) * has_length
-    return columns, is_read & has_length
+    return columns, is_read & has_length & has_src & has_dst
 
 
 def _read_arp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:

@@ -10,6 +10,12 @@ from typing import Final, TextIO
 #: The longest line that is read; the Info of a packet is cut by Wireshark long before.
 LINE_CHARS: Final = 65_536
 _HEADER_BYTES: Final = 4096
+#: How much of a field is kept: an address or a number is far shorter, and the marks, numbers and
+#: options of Info stand at its beginning.
+_FIELD_CHARS: Final = 128
+_INFO_CHARS: Final = 2048
+#: Of the names, so many make it an export; what it lacks can then be told.
+_ENOUGH_NAMES: Final = 4
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"))
 
 #: What we call a column -> how Wireshark and tshark head it, lower case, without "_ws.col.".
@@ -39,7 +45,13 @@ class Header:
     encoding: str
     delimiter: str
     n_fields: int
-    places: tuple[int, ...]  # of FIELDS, in their order
+    places: tuple[int, ...]  # of FIELDS, in their order; -1 where there is no such column
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Columns that are not there, as Wireshark heads them."""
+        pairs = zip(FIELDS, self.places, strict=True)
+        return tuple(field.capitalize() for field, place in pairs if place < 0)
 
     @property
     def info_is_last(self) -> bool:
@@ -55,7 +67,7 @@ def _place_of(field: str, names: list[str]) -> int:
 
 
 def find_header(path: Path) -> Header | None:
-    """Read the first line; None where the file is no such export.
+    """Read the first line; None where the file is no such export, not even a part of one.
 
     Raises
     ------
@@ -72,7 +84,7 @@ def find_header(path: Path) -> Header | None:
             for name in split_line(lines[0], delimiter)
         ]
         places = tuple(_place_of(field, names) for field in FIELDS)
-        if min(places) >= 0:
+        if sum(place >= 0 for place in places) >= _ENOUGH_NAMES:
             return Header(encoding, delimiter, len(names), places)
     return None
 
@@ -92,7 +104,7 @@ def read_lines(path: Path, header: Header, counts: dict[str, int]) -> Iterator[l
     ----------
     counts : dict
         Lines that are left out, by reason: `line_too_long`, `wrong_number_of_fields`,
-        `repeated_header`.
+        `repeated_header`; and those of which a field was cut: `field_too_long`.
 
     Raises
     ------
@@ -110,12 +122,22 @@ def read_lines(path: Path, header: Header, counts: dict[str, int]) -> Iterator[l
                 counts["wrong_number_of_fields"] += 1
                 continue
             chosen = [fields[place] for place in header.places]
+            if len(line) > _FIELD_CHARS:
+                chosen = _cut(chosen, counts)
             if head is None:
                 head = chosen
             elif chosen == head:
                 counts["repeated_header"] += 1
             else:
                 yield chosen
+
+
+def _cut(fields: list[str], counts: dict[str, int]) -> list[str]:
+    info = FIELDS.index("info")
+    limits = [_INFO_CHARS if k == info else _FIELD_CHARS for k in range(len(fields))]
+    kept = [text[:limit] for text, limit in zip(fields, limits, strict=True)]
+    counts["field_too_long"] += kept != fields
+    return kept
 
 
 def _bounded(file: TextIO, counts: dict[str, int]) -> Iterator[str]:
