@@ -121,6 +121,76 @@ def test_a_table_without_labels_is_learnt_whole(order, loader):
     assert notes == ["published.csv: left out or mended: infinity 6"]
 
 
+def test_labels_that_no_input_has_are_not_asked_for_in_silence(order, loader, tmp_path):
+    """Refused where no input can have any; a warning where this table has none."""
+    own = made.parquet(tmp_path / "own.parquet")
+    with pytest.raises(ConfigError, match="--benign = 'foo, bar': want no such option without a"):
+        train(replace(order, inputs=[own], benign=["foo", "bar"]))
+
+    loader.labels = ()
+    warnings = []
+    manifest = train(replace(order, benign=["foo"]), Listener(warning=warnings.append))
+
+    assert manifest.training.rows_seen == 400
+    assert warnings[0] == "published.csv: --benign: its rows have no labels; all of them are used"
+
+
+def test_labels_are_not_blamed_where_there_are_no_rows(export_order):
+    """An export with a header and nothing else."""
+    [path] = export_order.inputs
+    path.write_text(EXPORT.splitlines()[0] + "\n")
+    with pytest.raises(
+        ConfigError, match=r"training rows = 0: want at least 1 row of view packet$"
+    ):
+        train(export_order)
+
+
+def test_times_that_go_back_in_most_rows_are_warned_of(export_order):
+    """Times since the previous packet look like any seconds: they are to be exported anew."""
+    [path] = export_order.inputs
+    warned = []
+    for times in ([k * 0.5 for k in range(100)], [0.5 + (k * 7 % 11) / 100 for k in range(100)]):
+        lines = [f"{k},{t},1.1.1.1,2.2.2.2,TCP,60,x\n" for k, t in enumerate(times)]
+        path.write_text(EXPORT.splitlines()[0] + "\n" + "".join(lines))
+        warnings = []
+        train(export_order, Listener(warning=warnings.append))
+        warned.append([text for text in warnings if "older than one before" in text])
+
+    assert warned[0] == []
+    [text] = warned[1]
+    assert text.startswith("list.csv: 8")
+    assert " of 100 rows are older than one before them" in text
+    assert "View > Time Display Format > Seconds Since Beginning of Capture" in text
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_what_any_table_withholds_is_withheld_from_all(order, loader, monkeypatch, tmp_path, turn):
+    """The first, the last, whichever it is."""
+    other = tmp_path / "other.csv"
+    other.write_bytes(MAGIC)
+    open_table = loader.open_table
+
+    def withhold(path, schema, **options):
+        lacking = {FLOW.names[4]: "lost"} if path == other else {FLOW.names[2]: "constant"}
+        return replace(open_table(path, schema, **options), withheld=lacking)
+
+    monkeypatch.setattr(loader, "open_table", withhold, raising=False)
+    files = [*order.inputs, other]
+    found = open_published(files[::-1] if turn else files, FLOW)
+
+    assert found.withheld == {FLOW.names[2]: "constant", FLOW.names[4]: "lost"}
+
+
+def test_columns_of_one_name_that_mean_something_else_are_refused(order, loader, tmp_path):
+    """Names alone do not tell what a column is: another formula is another column."""
+    own = made.parquet(tmp_path / "own.parquet")
+    changed = replace(FLOW.columns[0], formula="something else")
+    loader.schema = make_schema("flow", FLOW.version, (changed, *FLOW.columns[1:]))
+    for inputs in ([own, *order.inputs], [*order.inputs, own]):
+        with pytest.raises(ConfigError, match="they differ in their meaning"):
+            open_published(inputs, FLOW)
+
+
 def test_calibration_rows_are_benign_too(order, tmp_path):
     """The same labels, and the same rule, for the threshold."""
     held = tmp_path / "held.csv"

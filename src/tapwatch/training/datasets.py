@@ -126,7 +126,7 @@ def read_rows(
     filter : str, optional
         Packets of captures to use.
     warn, note : callable
-        Told of damage, and of rows that were left out.
+        Told of damage and of what looks wrong, and of rows that were left out.
     progress : ReadProgress
 
     Raises
@@ -143,7 +143,7 @@ def read_rows(
     if captures:
         inputs.append(_capture_rows(captures, schema, config, workers, filter, warn, progress))
     inputs += [_parquet_rows(path, schema, config, progress) for path in parquets]
-    inputs += [_table_rows(tables[path], benign, note) for path in files if path in tables]
+    inputs += [_table_rows(tables[path], benign, note, warn) for path in files if path in tables]
     for parts in inputs:
         yield _exported(parts, schema) if published and published.is_export else parts
 
@@ -154,8 +154,8 @@ def _exported(parts: Iterator[Part], schema: Schema) -> Iterator[Part]:
         yield Part(as_export(schema, part.values), part.time_ns)
 
 
-def _table_rows(table: Table, benign: Collection[str], note: Note) -> Iterator[Part]:
-    for values, time_ns in rows_of(table, benign, note):
+def _table_rows(table: Table, benign: Collection[str], note: Note, warn: Note) -> Iterator[Part]:
+    for values, time_ns in rows_of(table, benign, note, warn):
         if len(values):
             yield Part(values, time_ns)
 

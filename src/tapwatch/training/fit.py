@@ -134,7 +134,9 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
     training_files = expand(order.inputs)
     calibration_files = expand(order.calibration_inputs)
     files = [*training_files, *calibration_files]
-    published = open_published(files, view, keep_defective=order.keep_defective)
+    published = open_published(
+        files, view, keep_defective=order.keep_defective, benign=order.benign
+    )
     check_filter(order.filter, files, published.tables)
     columns = choose_columns(published.schema, order.columns, order.drop, published.withheld)
     tell_withheld(published.withheld, listener.note)
@@ -198,7 +200,8 @@ def _sample(
         for part in parts:
             reservoir.add(part.values, part.time_ns)
     if not reservoir.seen:
-        labels = ", of those that may be learnt from (--benign)" if published.tables else ""
+        is_left_out = any(table.others for table in published.tables.values())
+        labels = ", of those that may be learnt from (--benign)" if is_left_out else ""
         want = f"at least 1 row of view {order.view}{labels}"
         raise ConfigError("training rows", 0, want)
     return reservoir

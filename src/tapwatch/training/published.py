@@ -24,6 +24,10 @@ LOADERS: Final = {"wireshark_csv": "packet", "cic_csv": "flow", "kdd_csv": "kdd"
 BENIGN: Final = frozenset({"benign", "normal"})
 
 _EXPORT: Final = "wireshark_csv"
+_EXPORT_TIMES: Final = (
+    "rows are older than one before them: times since the previous packet? want View > Time "
+    "Display Format > Seconds Since Beginning of Capture, or a date and time"
+)
 _MAX_LABELS: Final = 256  # told apart; a file may have as many as it has rows
 _TOLD_LABELS: Final = 8
 
@@ -42,7 +46,11 @@ class Published:
 
 
 def open_published(
-    files: Sequence[Path], schema: Schema, *, keep_defective: bool = False
+    files: Sequence[Path],
+    schema: Schema,
+    *,
+    keep_defective: bool = False,
+    benign: Collection[str] = (),
 ) -> Published:
     """Find the published tables among files, and see that they can be learnt from together.
 
@@ -55,11 +63,14 @@ def open_published(
     keep_defective : bool
         Keep columns that the builds of a published data set computed wrongly, under names of
         their own.
+    benign : collection of str
+        Labels that the operator asked for.
 
     Raises
     ------
     ConfigError
-        A table fills another view, or its columns are not those of the other inputs.
+        A table fills another view, its columns are not those of the other inputs, or an option
+        is for tables that are not there.
     CaptureError
         A file cannot be read.
     """
@@ -71,6 +82,10 @@ def open_published(
     if keep_defective and "cic_csv" not in found.values():
         want = "no such option without a table of CICFlowMeter"
         raise ConfigError("--keep-defective", True, want, "only those have defective columns")
+    if benign and not {*found.values()} - {_EXPORT}:
+        want = "no such option without a table that has labels"
+        hint = "captures, Parquet files and exports of Wireshark have none"
+        raise ConfigError("--benign", ", ".join(benign), want, hint)
     tables = {path: _open(path, loader, schema, keep_defective) for path, loader in found.items()}
     return Published(
         tables,
@@ -121,6 +136,7 @@ class Selection:
     seen: int = 0
     taken: int = 0
     others: Counter[str] = field(default_factory=Counter)  # rows not taken, by label
+    has_labels: bool = False
 
     def of(self, part: TablePart) -> NDArray[np.bool_]:
         """Which rows of a part may be learnt from; all of them where it has no labels."""
@@ -128,6 +144,7 @@ class Selection:
         self.seen += n_rows
         chosen = np.ones(n_rows, np.bool_)
         if part.labels:
+            self.has_labels = True
             counts = Counter(part.labels)
             good = {label for label in counts if _folded(label) in self.benign}
             chosen = np.fromiter(map(good.__contains__, part.labels), np.bool_, n_rows)
@@ -155,17 +172,24 @@ def _folded(label: str) -> str:
 
 
 def rows_of(
-    table: Table, benign: Collection[str], note: Note
+    table: Table, benign: Collection[str], note: Note, warn: Note = lambda _: None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """Yield values and times of the benign rows of a table; then say what was left out."""
     selection = Selection(frozenset(map(_folded, benign)) or BENIGN)
     for part in table.parts():
         chosen = selection.of(part)
         yield part.values[chosen], part.time_ns[chosen]
+    table.others.clear()
+    table.others.update(selection.others)
     mended = ", ".join(f"{why} {n:,}" for why, n in table.counts.items() if n)
     for said in (selection.told(), f"left out or mended: {mended}" if mended else ""):
         if said:
             note(f"{table.path.name}: {said}")
+    if benign and selection.seen and not selection.has_labels:
+        warn(f"{table.path.name}: --benign: its rows have no labels; all of them are used")
+    back = table.counts.get("clock_back", 0)
+    if table.kind == _EXPORT and 2 * back > selection.seen:
+        warn(f"{table.path.name}: {back:,} of {selection.seen:,} {_EXPORT_TIMES}")
 
 
 def tell_withheld(withheld: Mapping[str, str], note: Note) -> None:

@@ -1,7 +1,7 @@
 """What a published table becomes: rows of one of our views, and what the file could not give."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,3 +34,5 @@ class Table:
     is_live: bool  # False: has columns that no live row has; a bundle of it is refused there
     parts: Callable[[], Iterator[TablePart]]
     counts: dict[str, int]  # rows left out or mended, by reason; filled while parts are read
+    others: dict[str, int] = field(default_factory=dict)
+    """Rows not learnt from for their label, by label; filled by `published.rows_of`."""
