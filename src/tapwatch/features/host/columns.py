@@ -152,13 +152,15 @@ _FLOWS: Final = (
     ),
     _count(
         "new_peers_out",
-        "peers_out that it had not begun a flow with within windows.horizon_s, counted one by one",
+        "times that a flow that it began showed a peer that no such flow had shown within "
+        "windows.horizon_s, or that was forgotten for room; counted one by one",
         "LINK",
         "strangers that it turns to; all are strangers at the start of a capture",
     ),
     _count(
         "new_peers_in",
-        "peers_in that had not begun a flow with it within windows.horizon_s, counted one by one",
+        "times that a flow begun with it showed a peer that no such flow had shown within "
+        "windows.horizon_s, or that was forgotten for room; counted one by one",
         "LINK",
         "strangers that turn to it",
     ),
