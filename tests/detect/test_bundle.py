@@ -370,7 +370,8 @@ def test_a_bundle_may_be_replaced_but_nothing_else(path, tmp_path):
     check_target(tmp_path / "nothing")
 
 
-TRAINED = {"decode.tunnel_depth": 0, "flows.idle_timeout_s": 60.0, "windows.lags": [1.0, 5.0]}
+KEY = "decode.tunnel_depth"
+TRAINED = {KEY: 0, "flows.idle_timeout_s": 60.0, "windows.lags": [1.0, 5.0]}
 
 
 @pytest.fixture
@@ -408,6 +409,50 @@ def test_a_bundle_of_another_configuration_is_refused(configured, changes, text)
 
     assert text in str(refused.value)
     assert refused.value.exit_code == 4
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_true_and_false_are_no_numbers_of_the_configuration(configured, value):
+    """To Python they are 1 and 0."""
+    edit(configured, lambda document: document["configuration"].update({KEY: value}))
+    with pytest.raises(ArtifactError, match=f"{KEY} = {value}: want {int(value)}, the value"):
+        load_bundle(configured, SCHEMAS, running(**{KEY: int(value)}))
+
+
+def test_a_bundle_of_an_export_knows_nothing_of_flows(tmp_path):
+    """Their timeouts change no column that an export gives, so that any will do; the rest holds."""
+    schema = made.schema(c00={"export": ("*",)})
+    made.train(tmp_path / "c", schema, rows="wireshark_export", configuration={KEY: 0})
+    schemas = {"flow": schema}
+    for timeout_s in (60.0, 5.0):
+        settings = {KEY: 0, "flows.idle_timeout_s": timeout_s}
+        assert load_bundle(tmp_path / "c", schemas, lambda view, of=settings: of)
+    with pytest.raises(ArtifactError, match=f"{KEY} = 0: want 2"):
+        load_bundle(tmp_path / "c", schemas, lambda view: {KEY: 2, "flows.idle_timeout_s": 60.0})
+
+
+def test_rows_of_an_export_are_of_a_view_that_an_export_can_fill(path):
+    """None of these columns is in one: all rows would be alike."""
+    edit(path, lambda document: put(document, "rows", "wireshark_export"))
+
+    assert "rows = 'wireshark_export': want 'live', for no export holds" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("constant", ["c99"], "preprocess.constant: 'c99': want columns of view flow"),
+        ("dropped", ["c99"], "preprocess.dropped: 'c99': want columns of view flow that"),
+        ("dropped", ["c01"], "preprocess.dropped: 'c01': want columns of view flow that"),
+        ("withheld", {"c99\x1b": "lost"}, "preprocess.withheld: 'c99\\x1b': want columns of view"),
+        ("withheld", {"c01": "lost"}, "preprocess.withheld: 'c01': want columns of view flow that"),
+    ],
+)
+def test_what_is_left_out_are_columns_that_are_not_used(path, key, value, text):
+    """A column that is not known, or is used after all, is refused."""
+    edit(path, lambda document: put(document, f"preprocess.{key}", value))
+
+    assert text in refusal(path)
 
 
 def test_a_bundle_that_does_not_say_its_configuration_is_refused(path):

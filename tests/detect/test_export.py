@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tapwatch.detect.export import as_export
+from tapwatch.detect.export import as_export, given_of
 from tapwatch.features import SCHEMAS
 from tapwatch.features.schema import make_schema
 from tapwatch.tables import Column
@@ -39,6 +39,7 @@ def test_a_column_is_given_on_rows_of_its_labels_alone(dtype):
     assert told.tolist() == [[10, -1, 0, 7, 0], [10, 11, 12, 7, 1], [10, -1, 12, 7, 2]]
     assert np.array_equal(rows, before)
     assert np.array_equal(as_export(SCHEMA, told), told)
+    assert np.array_equal(as_export(SCHEMA, rows, given_of(SCHEMA)), told)
 
 
 def test_a_label_beyond_the_list_counts_as_its_end():

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tapwatch.detect.detector import Detector
-from tapwatch.detect.export import as_export
+from tapwatch.detect.export import Given, as_export, given_of, settings_given
 from tapwatch.detect.manifest import (
     ARRAYS_FILE,
     MANIFEST_FILE,
     ArraysPart,
     Manifest,
+    PreprocessPart,
     SchemaPart,
     explain,
     fingerprint,
@@ -64,7 +66,11 @@ class Bundle:
         """Rows (n_rows, n_schema_columns) as the model has met them in training."""
         if self.manifest.rows == "live":
             return values
-        return as_export(self.schema, values)
+        return as_export(self.schema, values, self._given)
+
+    @cached_property
+    def _given(self) -> Given:
+        return given_of(self.schema)
 
     @property
     def threshold(self) -> float:
@@ -98,8 +104,12 @@ def load_bundle(
     manifest, content = read_manifest(path)
     file = path / MANIFEST_FILE
     schema = _check_schema(file, manifest.feature_schema, schemas)
+    _check_rows(file, manifest, schema)
+    _check_left_out(file, manifest.preprocess, schema)
     if settings is not None:
-        _check_configuration(file, manifest, settings(schema.view))
+        running = settings(schema.view)
+        is_export = manifest.rows == "wireshark_export"
+        _check_configuration(file, manifest, settings_given(running) if is_export else running)
     arrays = _arrays(path, manifest)
     try:
         preprocess = _preprocess(manifest, schema, _under(arrays, "preprocess."))
@@ -236,6 +246,31 @@ def _check_schema(file: Path, trained: SchemaPart, schemas: Mapping[str, Schema]
     )
 
 
+def _check_rows(file: Path, manifest: Manifest, schema: Schema) -> None:
+    if manifest.rows != "live" and not any(column.export for column in schema.columns):
+        raise ArtifactError(
+            f"{file}: rows = {manifest.rows!r}: want 'live', for no export holds columns of view "
+            f"{schema.view}"
+        )
+
+
+def _check_left_out(file: Path, part: PreprocessPart, schema: Schema) -> None:
+    """What is said of columns is said of those of the schema, and not of those that are used."""
+    used = {*part.columns}
+    for key, names in (
+        ("constant", part.constant),
+        ("dropped", part.dropped),
+        ("withheld", part.withheld),
+    ):
+        for name in names:
+            # A constant column may be watched: then it is used.
+            if name not in schema.names or (name in used and key != "constant"):
+                raise ArtifactError(
+                    f"{file}: preprocess.{key}: {name!r:.60}: want columns of view {schema.view}"
+                    + ("" if key == "constant" else " that preprocess.columns has not")
+                )
+
+
 def _check_configuration(file: Path, manifest: Manifest, running: Mapping[str, object]) -> None:
     """Values of the same columns mean something else under another configuration: refuse them."""
     trained = manifest.configuration
@@ -247,7 +282,9 @@ def _check_configuration(file: Path, manifest: Manifest, running: Mapping[str, o
             )
         if key not in trained:
             raise ArtifactError(f"{file}: configuration.{key}: absent: want it")
-        if trained[key] != running[key]:
+        # True is 1 to Python, and not to the configuration.
+        is_other_kind = isinstance(trained[key], bool) != isinstance(running[key], bool)
+        if trained[key] != running[key] or is_other_kind:
             raise ArtifactError(
                 f"{file}: configuration.{key} = {trained[key]!r:.200}: want {running[key]!r}, the "
                 f"value of this run, for the rows of {view} depend on it; put {key} = "

@@ -10,8 +10,10 @@ import numpy as np
 from pydantic import ValidationError
 
 import tapwatch
+from tapwatch.config import Config
 from tapwatch.detect.bundle import describe_schema
 from tapwatch.detect.detector import Detector
+from tapwatch.detect.export import settings_given
 from tapwatch.detect.manifest import Manifest
 from tapwatch.detect.preprocess import Preprocess
 from tapwatch.detect.threshold import Threshold
@@ -65,7 +67,7 @@ def make_manifest(
         },
         "feature_schema": describe_schema(schema).model_dump(),
         "rows": "wireshark_export" if published.is_export else "live",
-        "configuration": settings_of(schema.view, order.config),
+        "configuration": _configuration(published, order.config),
         "preprocess": _describe_preprocess(preprocess, published, learnt),
         "threshold": {
             **asdict(threshold),
@@ -106,6 +108,11 @@ def make_manifest(
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(key, first["input"], first["msg"]) from error
+
+
+def _configuration(published: Published, config: Config) -> Mapping[str, object]:
+    settings = settings_of(published.schema.view, config)
+    return settings_given(settings) if published.is_export else settings
 
 
 def describe(
