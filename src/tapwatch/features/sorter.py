@@ -17,6 +17,12 @@ from tapwatch.tables import ROW
 
 _TICK_NS: Final = 1_000_000_000
 _PIECE_ROWS: Final = 8192
+_WHOLE_ROW: Final = np.dtype((np.void, ROW.itemsize))
+
+
+def whole(rows: NDArray[Any]) -> NDArray[Any]:
+    """View rows as items without fields: numpy copies those at once, others field by field."""
+    return rows.view(_WHOLE_ROW)
 
 
 class Sorter:
@@ -81,7 +87,7 @@ class Sorter:
         while len(rows):
             n_taken = min(len(rows), self._max_rows - self._n_held)
             end = self._n_held + n_taken
-            self._rows[self._n_held : end] = rows[:n_taken]
+            whole(self._rows)[self._n_held : end] = whole(rows)[:n_taken]
             self._values[self._n_held : end] = values[:n_taken]
             self._n_held = end
             rows, values = rows[n_taken:], values[n_taken:]
@@ -94,14 +100,15 @@ class Sorter:
         order = np.lexsort((held["flow_id"], held["last_ts_ns"]))
         for lo in range(0, n_rows, _PIECE_ROWS):
             piece = order[lo : min(lo + _PIECE_ROWS, n_rows)]
-            self._count_late(held[piece])
-            self._emit(held[piece], self._values[piece])
+            rows = whole(held)[piece].view(ROW)
+            self._count_late(rows)
+            self._emit(rows, self._values[piece])
         # What is kept moves down in the order of its coming, so no row is overwritten before it
         # has moved, and equal keys stay in that order.
         kept = np.sort(order[n_rows:])
         for lo in range(0, len(kept), _PIECE_ROWS):
             piece = kept[lo : lo + _PIECE_ROWS]
-            self._rows[lo : lo + len(piece)] = self._rows[piece]
+            whole(self._rows)[lo : lo + len(piece)] = whole(self._rows)[piece]
             self._values[lo : lo + len(piece)] = self._values[piece]
         self._n_held = len(kept)
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tapwatch.errors import ConfigError, SinkError
 from tapwatch.features.identity import IDENTITY, identity_of
 from tapwatch.features.sequences.table import LENGTH_COLUMN, check_sequence, list_array, list_type
-from tapwatch.features.sorter import Sorter
+from tapwatch.features.sorter import Sorter, whole
 from tapwatch.tables import ROW, Column, EndReason, FeatureBatch, Names, Schema
 
 #: Rows of a Parquet row group.
@@ -170,7 +170,7 @@ class TableWriter:
         while len(rows):
             n_taken = min(len(rows), len(self._rows) - self._n_gathered)
             end = self._n_gathered + n_taken
-            self._rows[self._n_gathered : end] = rows[:n_taken]
+            whole(self._rows)[self._n_gathered : end] = whole(rows)[:n_taken]
             self._values[self._n_gathered : end] = values[:n_taken]
             if lengths is not None:
                 self._lengths[self._n_gathered : end] = lengths[:n_taken]

@@ -84,6 +84,8 @@ def describe(rows: NDArray[Any]) -> Names:
         keys[name] = rows[name] if name in (rows.dtype.names or ()) else 1
     if len(keys) == 1:  # an alert: sorting would cost more than naming
         return Names(*([word] for word in _name(keys[0].tolist())))
+    if "flow_id" in (rows.dtype.names or ()) and len(np.unique(rows["flow_id"])) == len(rows):
+        return Names(*_names(keys))  # a row a flow: hardly a key occurs twice
     raw = keys.view(np.dtype((np.void, _KEY.itemsize)))
     _, first, which = np.unique(raw, return_index=True, return_inverse=True)
     pick = itemgetter(*which.tolist()) if len(keys) else list
