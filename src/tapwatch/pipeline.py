@@ -89,7 +89,13 @@ class Corridor:
             update = self.flows.update(packets, frames.until_ns)
         with self._watch("features"):
             traffic = Traffic(
-                frames.data, packets, update.links, update.ended, frames.until_ns, frames.frames
+                frames.data,
+                packets,
+                update.links,
+                update.ended,
+                frames.until_ns,
+                frames.frames,
+                update.released,
             )
             return {name: view.update(traffic) for name, view in self.views.items()}
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tapwatch.config import Config
 from tapwatch.features import VIEWS
 from tapwatch.features.kdd.rules import CONTENT_COLUMNS, PORTS, RULES, Protocol
+from tapwatch.flows import FlowTable
 from tapwatch.tables import FLOW, LINK, PACKET, EndReason, Traffic
 from tests.features.naive_kdd_content import Session
 
@@ -381,6 +382,42 @@ def test_who_makes_room_does_not_depend_on_batches(batch):
 
     assert hot == dict.fromkeys(range(1, 41), 1.0)
     assert unread(view)["evicted"] == 0
+
+
+def flooded(batch: int, **keys):
+    """Values of the view, itself, and its early rows, of a flood at one and the same time."""
+    n = 1600
+    config = Config.model_validate({"flows": {"capacity": 1024}, "kdd": {"hosts": 16} | keys})
+    flows, view = FlowTable(config.flows), VIEWS["kdd"](np.float64, config)
+    packets, _, data = segments(21, [(0, b"CWD a\r\n")] * n)
+    packets["is_flow"], packets["ip_version"], packets["transport_header_bytes"] = 1, 4, 20
+    packets["src_lo"] = 0xFFFF_0A00_0000 + np.arange(n)
+    packets["ts_ns"] = packets["clock_ns"] = 7 * SECOND
+    made, n_early = [], 0
+    for lo in range(0, n, batch):
+        part = packets[lo : lo + batch]
+        told = flows.update(part, 0)
+        n_early += np.count_nonzero(told.released >= 0)
+        traffic = Traffic(data, part, told.links, told.ended, 0, released=told.released)
+        made.append(view.update(traffic).values)
+    made += [view.finish(rows).values for rows in flows.finish()]
+    return np.vstack(made), view, n_early
+
+
+@pytest.mark.parametrize("connections", [64, 4096])
+def test_rows_that_come_out_early_do_not_depend_on_batches(connections, monkeypatch):
+    """A flood's rows come out while packet time stands still, each behind its own packets."""
+    monkeypatch.setattr("tapwatch.flows.flow_table.CHECK_PACKETS", 64)
+    monkeypatch.setattr("tapwatch.flows.release.WAITING_MAX", 64)
+    values, view, n_early = flooded(4096, content_connections=connections)
+
+    assert n_early > 128
+    assert not view._sessions.keys.slots.any()
+    assert (values[:, 9].sum() == 1600) == (connections == 4096)
+    for batch in (1, 61):
+        others, view, _ = flooded(batch, content_connections=connections)
+        assert np.array_equal(others, values)
+        assert not view._sessions.keys.slots.any()
 
 
 def test_an_active_cut_does_not_end_a_session():

@@ -39,6 +39,9 @@ class FlowUpdate:
 
     ended: NDArray[Any]  # FLOW (n_ended,) in the order (order_ns, last_ts_ns, flow_id, first_frame)
     links: NDArray[Any]  # LINK (n_packets,)
+    # (n_ended,) packets of the batch that came before a row that came out early, for too many
+    # waited; -1 for one that came out at its time.
+    released: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +121,22 @@ class FlowTable:
         """
         links = np.empty(len(packets), LINK)
         out = []
+        early: dict[int, int] = {}  # position in `out` -> packets filed before
         low = 0
         while True:
             high = min(len(packets), low + CHECK_PACKETS - self._ordinal % CHECK_PACKETS)
             self._file(packets[low:high], links[low:high])
             out.append(self._waiting.due(self._clock_ns))
             if self._ordinal % CHECK_PACKETS == 0:
+                early[len(out)] = high
                 out.append(self._waiting.overflow(self._clock_ns))
             if high == len(packets):
                 break
             low = high
         out.append(self._pass_silence(until_ns))
-        return FlowUpdate(joined([rows for rows in out if len(rows)]), links)
+        released = [np.full(len(rows), early.get(k, -1), np.int64) for k, rows in enumerate(out)]
+        ended = joined([rows for rows in out if len(rows)])
+        return FlowUpdate(ended, links, np.concatenate(released))
 
     def _pass_silence(self, until_ns: int) -> NDArray[Any]:
         # Nothing comes out between two full seconds, so house time moves to a full second only:

@@ -79,6 +79,9 @@ class Traffic:
     ended: NDArray[Any]  # FLOW (k,) flows that ended, in the order of their release
     until_ns: int  # packet time up to which frames have been handed over
     frames: NDArray[Any] | None = None  # FRAME (n,) where in `data` each of them lies
+    # (k,) int64: how many of the packets came before the row did, where it had to come out early
+    # because too many waited for their second; -1 where it came out at its time.
+    released: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,11 +64,22 @@ class KddView:
             self._which = np.empty(len(packets), np.int64)
         which = self._which[: find_content(packets, links, self._which)]
         contents = np.empty((len(ended), len(CONTENT_COLUMNS)), np.int32)
-        by = ("first_frame", "flow_id", "end_ns", "order_ns")
-        order = np.lexsort([ended[name] for name in by])
+        released = traffic.released
+        if released is None:
+            released = np.full(len(ended), -1, np.int64)
+        by = [ended[name] for name in ("first_frame", "flow_id", "end_ns")]
+        order = np.lexsort([*by, released, ended["order_ns"]])
         if len(which) or len(ended):
             read_content(
-                traffic.data, packets, links, which, ended, order, self._sessions, contents
+                traffic.data,
+                packets,
+                links,
+                which,
+                ended,
+                order,
+                released,
+                self._sessions,
+                contents,
             )
         return self._rows(ended, order, ended["end_ns"].copy(), contents, is_end=False)
 
@@ -77,7 +88,7 @@ class KddView:
         order = np.arange(len(ended))
         contents = np.empty((len(ended), len(CONTENT_COLUMNS)), np.int32)
         if len(ended):
-            read_content(*_NOTHING, ended, order, self._sessions, contents)
+            read_content(*_NOTHING, ended, order, order, self._sessions, contents)
         return self._rows(ended, order, ended["last_ts_ns"].copy(), contents, is_end=True)
 
     def close(self) -> FeatureBatch:
