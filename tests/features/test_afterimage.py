@@ -127,9 +127,9 @@ def test_agrees_with_the_naive_view(name, seed):
 
 
 def test_evicts_as_the_naive_view_does():
-    """With room for 8 or 16 streams of a kind, the same ones are forgotten, and all are counted."""
+    """With little room, another for each kind, the same ones are forgotten, and all counted."""
     packets = varied(800, 9, n_hosts=9)
-    capacities = {"mi": 8, "h": 8, "hh": 16, "hphp": 16}
+    capacities = {"mi": 16, "h": 8, "hh": 32, "hphp": 64}
     sizes = AfterimageConfig(**{f"{kind}_capacity": n for kind, n in capacities.items()})
     config = Config(afterimage=sizes, flows=FlowConfig(hash_seed=77))
     view, twin = VIEWS["afterimage_115"](np.float64, config), naive.Afterimage(77, **capacities)

@@ -6,6 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from tapwatch.cli import main
+from tapwatch.cli.features import _sequences
+from tapwatch.config import Config
 from tapwatch.errors import ConfigError
 from tapwatch.features import SCHEMAS
 from tapwatch.features.identity import identity_of
@@ -239,3 +241,15 @@ def test_the_command_writes_sequences(tiny_capture, tmp_path):
     table = pq.read_table(path)
     assert table["sequence_length"].to_pylist() == [1]
     assert table["HH_5_mean"].to_pylist() == [[0, 0, 42]]
+
+
+@pytest.mark.parametrize("n", [1, 3, 16, 256])
+def test_the_command_holds_no_more_rows_than_the_configuration_says(n):
+    """However long the sequences are: of longer ones fewer entities are remembered."""
+    config = Config.model_validate({"sequences": {"rows": 65_536}})
+    schema = SCHEMAS["afterimage"]
+
+    history = _sequences(schema, n, config)._memory.history
+
+    assert history.shape[1:] == (n, len(schema.columns))
+    assert 65_536 - 8 * n < len(history) * n <= 65_536
