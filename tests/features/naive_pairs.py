@@ -30,26 +30,27 @@ class Pairs:
     Ends are (version, hi, lo).
     """
 
-    def __init__(self, n_sets: int) -> None:
-        self.sets: list[list[tuple[int, Pair] | None]] = [[None] * WAYS for _ in range(n_sets)]
+    def __init__(self, n_sets: int, seed: int = 0) -> None:
+        self.seed = seed
+        self.sets: list[list[tuple[object, Pair] | None]] = [[None] * WAYS for _ in range(n_sets)]
         self.evicted = 0
 
     def gaps(
         self, src: tuple[int, int, int], dst: tuple[int, int, int], now_ns: int
     ) -> tuple[int, int]:
         """Time since the last frame either way, and this way; 0 where there was none."""
-        ends = [mix(mix(hi) ^ lo) for _, hi, lo in (src, dst)]
-        low, high = sorted(ends)
+        ends = sorted((src, dst))
+        low, high = (mix(mix(hi ^ self.seed) ^ lo) for _, hi, lo in ends)
         key = max(1, mix(mix(low ^ src[0] ^ 0x7461707761746300) ^ high))
-        way = 0 if ends[0] <= ends[1] else 1
-        pair = self._pair(self.sets[key % len(self.sets)], key)
+        way = 0 if src <= dst else 1
+        pair = self._pair(self.sets[key % len(self.sets)], ends)
         met = [ns for ns in pair.last_ns if ns is not None]
         either = max(0, now_ns - max(met)) if met else 0
         this_way = pair.last_ns[way]
         pair.last_ns[way] = now_ns
         return either, 0 if this_way is None else max(0, now_ns - this_way)
 
-    def _pair(self, places: list[tuple[int, Pair] | None], key: int) -> Pair:
+    def _pair(self, places: list[tuple[object, Pair] | None], key: object) -> Pair:
         for place in places:
             if place is not None and place[0] == key:
                 return place[1]

@@ -9,7 +9,7 @@ from tapwatch.config import Config
 from tapwatch.features import VIEWS
 from tapwatch.features.packet.pairs import N_WAYS, empty_pairs, pair_gaps
 from tapwatch.tables import FLOW, LINK, PACKET, Traffic
-from tests.features.naive_pairs import Pairs
+from tests.features.naive_pairs import U64, Pairs, mix
 
 pytestmark = pytest.mark.kernel
 
@@ -31,7 +31,8 @@ def frames(*ends: tuple[int, int], version: int = 4, start_ns: int = S) -> np.nd
 def gaps(packets: np.ndarray, pairs: np.ndarray | None = None) -> list[list[float]]:
     """[either way, this way] of each frame, in seconds."""
     made = np.full((len(packets), 2), np.nan)
-    pair_gaps(packets, empty_pairs(1024) if pairs is None else pairs, np.zeros(1, np.int64), made)
+    table = empty_pairs(1024) if pairs is None else pairs
+    pair_gaps(packets, table, np.zeros(1, np.int64), made, np.uint64(0))
     return (made / 1e9).tolist()
 
 
@@ -69,6 +70,57 @@ def test_every_part_of_an_address_tells_pairs_apart(half):
     assert gaps(packets) == [[0, 0]] * (top + 1)
 
 
+def unmixed(y: int) -> int:
+    """The one number that `mix` turns into `y`."""
+
+    def unshifted(y: int, by: int) -> int:
+        x = y
+        for _ in range(64 // by + 1):
+            x = y ^ x >> by
+        return x
+
+    x = unshifted(y, 31) * pow(0x94D049BB133111EB, -1, 1 << 64) & U64
+    x = unshifted(x, 27) * pow(0xBF58476D1CE4E5B9, -1, 1 << 64) & U64
+    return unshifted(x, 30)
+
+
+def test_a_forged_pair_is_another_pair():
+    """Addresses of IPv6 that were chosen so that the pair has the hash of one of IPv4."""
+
+    def end(hi: int, lo: int) -> int:
+        return mix(mix(hi) ^ lo)
+
+    of_pair, net = 0x7461707761746300, 0x20010DB8_00000000
+    a, b = V4 | 0x0A000001, V4 | 0x0A000002
+    key = mix(mix(end(0, a) ^ 4 ^ of_pair) ^ end(0, b))
+    # Any first address, and a second one whose hash is what is missing.
+    low = end(net, 1)
+    forged = unmixed(unmixed(key) ^ mix(low ^ 6 ^ of_pair)) ^ mix(net + 1)
+    assert mix(mix(low ^ 6 ^ of_pair) ^ end(net + 1, forged)) == key
+    packets = frames((0x0A000001, 0x0A000002), (0, 0), (0x0A000001, 0x0A000002))
+    packets[1]["ip_version"] = 6
+    packets[1]["src_hi"], packets[1]["src_lo"] = net, 1
+    packets[1]["dst_hi"], packets[1]["dst_lo"] = net + 1, forged
+
+    assert gaps(packets) == [[0, 0], [0, 0], [2, 2]]
+
+
+def test_the_seed_decides_who_has_to_give_way():
+    """So that nobody can fill one set on purpose."""
+    packets = frames(*((k % 40, 0) for k in range(400)))
+    told = []
+    for seed in (0, 1):
+        config = Config.model_validate(
+            {"packet": {"pair_capacity": 64}, "flows": {"hash_seed": seed}}
+        )
+        view = VIEWS["packet"](np.float32, config)
+        nothing = np.zeros(0, np.uint8)
+        view.update(Traffic(nothing, packets, np.zeros(400, LINK), np.zeros(0, FLOW), 0))
+        told.append(sorted(view._pairs["key"].ravel().tolist()))
+
+    assert told[0] != told[1]
+
+
 def test_arp_meets_by_its_stations():
     """As Wireshark shows it, by MAC addresses: the addresses it asks about say nothing."""
     packets = frames((1, 2), (3, 4))
@@ -102,9 +154,9 @@ def test_agrees_with_the_naive_table(seed, n_ends, n_sets):
     packets["ether_type"] = rng.choice([0x0800, 0x0806], 400)
     packets["clock_ns"] = np.cumsum(rng.integers(0, 3, 400))
     made, counts = np.full((400, 2), np.nan), np.zeros(1, np.int64)
-    naive = Pairs(n_sets)
+    naive = Pairs(n_sets, seed)
 
-    pair_gaps(packets, empty_pairs(n_sets * N_WAYS), counts, made)
+    pair_gaps(packets, empty_pairs(n_sets * N_WAYS), counts, made, np.uint64(seed))
     wanted = [naive.gaps(*ends_of(p), int(p["clock_ns"])) for p in packets]
 
     assert made.tolist() == [list(map(float, row)) for row in wanted]

@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 
 from tapwatch.features.arithmetic import elapsed_ns, mix
 
-#: One pair; `key` 0 is a free place. `last_ns` is the house time of its last frame each way.
-PAIR: Final = np.dtype([("key", "<u8"), ("last_ns", "<i8", 2)], align=True)
+#: One pair, a cache line; `key`, a hash of what it is, finds it, and 0 is a free place. `ends` are
+#: the halves of its addresses, the smaller address first, and `last_ns` is the house time of its
+#: last frame each way.
+PAIR: Final = np.dtype(
+    [("key", "<u8"), ("ends", "<u8", 4), ("last_ns", "<i8", 2), ("version", "<u8")], align=True
+)
 
 N_WAYS: Final = 8
 NEVER: Final = -(1 << 63)
@@ -34,12 +38,26 @@ def empty_pairs(capacity: int) -> NDArray[Any]:
 
 
 @njit
-def _end(hi, lo):  # type: ignore[no-untyped-def]
-    return mix(mix(hi) ^ lo)
+def _end(hi, lo, seed):  # type: ignore[no-untyped-def]
+    return mix(mix(hi ^ seed) ^ lo)
+
+
+@njit
+def _is_of(pair, version, ends):  # type: ignore[no-untyped-def]
+    # Who knows the hash can make two pairs with one key: what is compared is the pair.
+    low_hi, low_lo, high_hi, high_lo = ends
+    held = pair["ends"]
+    return (
+        (held[0] == low_hi)
+        & (held[1] == low_lo)
+        & (held[2] == high_hi)
+        & (held[3] == high_lo)
+        & (pair["version"] == version)
+    )
 
 
 @njit(nogil=True, cache=True)
-def pair_gaps(packets, pairs, counts, gaps):  # type: ignore[no-untyped-def]
+def pair_gaps(packets, pairs, counts, gaps, seed):  # type: ignore[no-untyped-def]
     """Write the time since the previous frame of each frame's pair.
 
     Parameters
@@ -52,6 +70,8 @@ def pair_gaps(packets, pairs, counts, gaps):  # type: ignore[no-untyped-def]
     gaps : float64 (n, 2)
         Written: ns since the previous frame either way, and since the previous one this way; 0
         where there was none.
+    seed : uint64
+        Of the hash.
     """
     set_mask = np.uint64(len(pairs) - 1)
     for i in range(len(packets)):
@@ -59,19 +79,25 @@ def pair_gaps(packets, pairs, counts, gaps):  # type: ignore[no-untyped-def]
         clock_ns = packet["clock_ns"]
         if packet["ether_type"] == _ETHER_TYPE_ARP:
             version = _NO_VERSION
-            src, dst = _end(_NO_HALF, packet["eth_src"]), _end(_NO_HALF, packet["eth_dst"])
+            src_hi, src_lo = _NO_HALF, packet["eth_src"]
+            dst_hi, dst_lo = _NO_HALF, packet["eth_dst"]
         else:
             version = np.uint64(packet["ip_version"])
-            src = _end(packet["src_hi"], packet["src_lo"])
-            dst = _end(packet["dst_hi"], packet["dst_lo"])
-        # The ends are put in order by their hashes; which comes first tells the way.
-        way = int(src > dst)
-        key = max(mix(mix(min(src, dst) ^ version ^ _OF_PAIR) ^ max(src, dst)), _FIRST_KEY)
+            src_hi, src_lo = packet["src_hi"], packet["src_lo"]
+            dst_hi, dst_lo = packet["dst_hi"], packet["dst_lo"]
+        # The ends are put in order; which comes first tells the way.
+        way = int((src_hi > dst_hi) | ((src_hi == dst_hi) & (src_lo > dst_lo)))
+        if way:
+            ends = dst_hi, dst_lo, src_hi, src_lo
+        else:
+            ends = src_hi, src_lo, dst_hi, dst_lo
+        low, high = _end(ends[0], ends[1], seed), _end(ends[2], ends[3], seed)
+        key = max(mix(mix(low ^ version ^ _OF_PAIR) ^ high), _FIRST_KEY)
 
         home = np.intp(key & set_mask)
         place = -1
         for k in range(N_WAYS):
-            if pairs[home, k]["key"] == key:
+            if pairs[home, k]["key"] == key and _is_of(pairs[home, k], version, ends):
                 place = k
                 break
         if place < 0:
@@ -84,6 +110,9 @@ def pair_gaps(packets, pairs, counts, gaps):  # type: ignore[no-untyped-def]
                     place, oldest_ns = k, age_ns
             counts[0] += np.int64(pairs[home, place]["key"] != _NO_KEY)
             pairs[home, place]["key"] = key
+            pairs[home, place]["version"] = version
+            for k in range(4):
+                pairs[home, place]["ends"][k] = ends[k]
             pairs[home, place]["last_ns"][0] = NEVER
             pairs[home, place]["last_ns"][1] = NEVER
         pair = pairs[home, place]

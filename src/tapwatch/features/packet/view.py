@@ -23,7 +23,7 @@ class PacketView:
     dtype : float32 or float64
         Of the matrix: float32 for models, float64 for files.
     config : Config, optional
-        Section [packet]; [labels] for the protocol labels.
+        Section [packet]; [labels] for the protocol labels; the seed of [flows].
 
     Examples
     --------
@@ -46,6 +46,7 @@ class PacketView:
         self._state = np.zeros(3, np.int64)  # claims evicted, whether there was a frame, its time
         self._pairs = empty_pairs(config.packet.pair_capacity)
         self._pairs_evicted = np.zeros(1, np.int64)
+        self._seed = np.uint64(config.flows.hash_seed)
         self._n_rows = 0
 
     def update(self, traffic: Traffic) -> FeatureBatch:
@@ -54,7 +55,7 @@ class PacketView:
         n_rows = len(packets)
         labels = self._labels.of(traffic)
         gaps = np.empty((n_rows, 2), np.float64)
-        pair_gaps(packets, self._pairs, self._pairs_evicted, gaps)
+        pair_gaps(packets, self._pairs, self._pairs_evicted, gaps, self._seed)
         values = np.empty((n_rows, len(self.schema.columns)), self._dtype)
         rows = np.zeros(n_rows, ROW)
         packet_rows(packets, links, labels, gaps, self._claims, self._state, values, rows)
