@@ -92,7 +92,7 @@ class PacketConfig(Section):
     """[packet]: what the packet view remembers."""
 
     pair_capacity: Annotated[int, Field(ge=64, le=1 << 22)] = 65_536
-    """Pairs of addresses whose last frames are remembered, 24 bytes each, rounded down to a power
+    """Pairs of addresses whose last frames are remembered, 64 bytes each, rounded down to a power
     of two; the one that was silent longest of those in its place is forgotten."""
 
 

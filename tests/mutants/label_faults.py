@@ -38,7 +38,7 @@ LABEL_FAULTS = tuple(
             "skip = 0",
             _LABELS,
         ),
-        ("packet/pairs.py", "        if way:\n", "        if False:\n", _PAIRS),
+        ("packet/pairs.py", "b + a if way else a + b", "a + b", _PAIRS),
         (
             "packet/pairs.py",
             "if k == 0 or age_ns < oldest_ns:",

@@ -112,6 +112,13 @@ def test_a_segment_is_read_in_full(rows_of):
     assert rows_of.counts == {}
 
 
+def test_of_an_option_that_is_there_twice_the_last_one_counts(rows_of):
+    """As of a capture."""
+    [row] = rows_of(line(info="1 → 2 [SYN] Seq=0 Win=9 Len=0 MSS=1 WS=128 MSS=1400 WS=4"))
+
+    assert (row["tcp_options_mss_val"], row["tcp_options_wscale_shift"]) == (1400, 2)
+
+
 @pytest.mark.parametrize(
     ("words", "columns"),
     [
@@ -230,6 +237,14 @@ def test_ports_have_classes(rows_of, port, kind):
     assert classes == ({f"src_port_{kind}", f"dst_port_{kind}"} if kind else set())
     assert (row["udp"], row["udp_length"], row["payload_len_bytes"]) == (1, 108, 0)
     assert rows_of.counts == ({} if kind else {"info_unread": 1})
+
+
+def test_the_length_field_of_a_jumbogram_is_0(rows_of):
+    """Info has the length that the frame itself tells."""
+    [row] = rows_of(line(protocol="UDP", info="20000 → 40001 Len=20 [Jumbogram]"))
+
+    assert (row["udp"], row["udp_length"]) == (1, 0)
+    assert rows_of.counts == {}
 
 
 @pytest.mark.parametrize("ports", ["https → 50000", "50000 → https", "a → b"])

@@ -142,6 +142,10 @@ def _amount(texts: pa.Array, name: str) -> NDArray[np.int64]:
     return _numbers(texts, rf"\b{name}=(?P<n>\d{{1,10}})\b")
 
 
+def _last_amount(texts: pa.Array, name: str) -> NDArray[np.int64]:
+    return _numbers(texts, rf"^.*\b{name}=(?P<n>\d{{1,10}})\b")
+
+
 def _read_tcp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
     parts = _groups(info, _TCP)
     is_read = np.asarray(pc.is_valid(parts["src"]))
@@ -159,9 +163,10 @@ def _read_tcp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
         columns[f"tcp_flags_{name}"] = _matches(words.dictionary, rf"\b(?:{word})\b")[which]
     for name, pattern in _OPTIONS.items():
         columns[f"tcp_options_{name}"] = _matches(rest, pattern)
-    columns["tcp_options_mss_val"] = np.maximum(_amount(rest, "MSS"), 0)
+    # Of an option that is there twice the last one counts.
+    columns["tcp_options_mss_val"] = np.maximum(_last_amount(rest, "MSS"), 0)
     # Info has the factor, a power of two: frexp gives its exponent plus one, without rounding.
-    factor = np.clip(_amount(rest, "WS"), 1, 1 << 14)
+    factor = np.clip(_last_amount(rest, "WS"), 1, 1 << 14)
     columns["tcp_options_wscale_shift"] = np.frexp(factor.astype(np.float64))[1] - 1
     return columns, is_read & has_src & has_dst
 
@@ -174,8 +179,10 @@ def _read_udp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
     columns |= of_dst
     payload_bytes = _amount(pc.fill_null(parts["rest"], ""), "Len")
     has_length = payload_bytes >= 0
+    # The length field of a jumbogram holds 0 (RFC 2675 4).
+    is_jumbo = _matches(info, r"\[Jumbogram\]$")
     columns["udp"] = is_read
-    columns["udp_length"] = (payload_bytes + _UDP_HEADER_BYTES) * has_length
+    columns["udp_length"] = (payload_bytes + _UDP_HEADER_BYTES) * (has_length & ~is_jumbo)
     return columns, is_read & has_length & has_src & has_dst
 
 

@@ -7,9 +7,9 @@ Conditions used by several columns, so that none is ever undefined:
     ip     p.ip_version is 4 or 6, and not arp
     whole  ip, and not a later fragment (p.frag_offset_bytes = 0)
     pair   the addresses that Wireshark's columns Source and Destination show: the MAC addresses
-           (p.eth_src, p.eth_dst) where arp, else p.src and p.dst with p.ip_version; in any order.
-           [packet] pair_capacity pairs are remembered, in sets of 8 the one that was silent longest
-           gives way; pairs are told apart by a hash of 64 bits
+           (p.eth_src, p.eth_dst) where the ether type is 0x0806, decoded or not, else p.src and
+           p.dst with p.ip_version; in any order. [packet] pair_capacity pairs are remembered, in
+           sets of 8 the one that was silent longest gives way
 
 What a Wireshark export gives of each column is in export.py.
 """

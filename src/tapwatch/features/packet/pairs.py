@@ -87,10 +87,8 @@ def pair_gaps(packets, pairs, counts, gaps, seed):  # type: ignore[no-untyped-de
             dst_hi, dst_lo = packet["dst_hi"], packet["dst_lo"]
         # The ends are put in order; which comes first tells the way.
         way = int((src_hi > dst_hi) | ((src_hi == dst_hi) & (src_lo > dst_lo)))
-        if way:
-            ends = dst_hi, dst_lo, src_hi, src_lo
-        else:
-            ends = src_hi, src_lo, dst_hi, dst_lo
+        a, b = (src_hi, src_lo), (dst_hi, dst_lo)
+        ends = b + a if way else a + b
         low, high = _end(ends[0], ends[1], seed), _end(ends[2], ends[3], seed)
         key = max(mix(mix(low ^ version ^ _OF_PAIR) ^ high), _FIRST_KEY)
 
