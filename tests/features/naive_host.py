@@ -35,7 +35,6 @@ class Record:
     """What one host did in one pane."""
 
     address: Address
-    created_ns: int
     is_recent: bool = False
     times: list[int] = field(default_factory=list)
     slices: set[int] = field(default_factory=set)
@@ -54,7 +53,7 @@ SETS = (*SETS, "arp_targets")
 
 def merged(records: list[Record]) -> tuple[Record, int]:
     """One record of several panes, and its busy slices."""
-    whole = Record(records[0].address, records[0].created_ns)
+    whole = Record(records[0].address)
     for r in records:
         whole.times += r.times
         whole.lengths += r.lengths
@@ -174,7 +173,7 @@ class NaiveHosts:
             place = self._victim(pane, keep)
             self._emit(now_ns, "evicted", [pane.pop(self.ring[place])])
             self.ring[place] = address
-        pane[address] = Record(address, now_ns)
+        pane[address] = Record(address)
         return pane[address]
 
     def _victim(self, pane: dict[Address, Record], keep: Address | None) -> int:
@@ -242,7 +241,7 @@ class NaiveHosts:
                 record.n[f"attempts_{way}"] += is_attempt
                 if is_begun and proto in WITH_PORTS:
                     record.bins[way == "in"][service] += 1
-                if is_answer and int(link["flow_first_ts_ns"]) >= record.created_ns:
+                if is_answer and int(link["flow_first_ts_ns"]) >= min(record.times):
                     record.n[f"answered_{way}"] += 1
         if proto in WITH_PORTS:
             if initiator:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tapwatch.alerts import Policy
-from tapwatch.config import AlertsConfig, WindowsConfig
+from tapwatch.config import AlertsConfig, FlowConfig, WindowsConfig
 from tapwatch.features import VIEWS
+from tapwatch.features.arithmetic import mix
 from tapwatch.tables import FLOW, FRAME, LINK, PACKET, EndReason, Traffic
 from tests.alerts import made as alerts_made
 from tests.features.host_craft import (
@@ -17,7 +18,7 @@ from tests.features.host_craft import (
     of_host,
     told,
 )
-from tests.flows.craft import ACK, ICMP, ICMPV6, RST, SYN, T0, UDP, S, packet
+from tests.flows.craft import ACK, ICMP, ICMPV6, RST, SYN, T0, UDP, S, packet, table_of
 
 pytestmark = pytest.mark.kernel
 
@@ -333,6 +334,60 @@ def test_an_answer_must_be_to_this_windows_attempt():
     assert unanswered(aborted) == [0]  # never below
     assert unanswered(ignored) == [1]
     assert unanswered(too_late) == [1, 0]
+
+
+def test_an_attempt_that_comes_late_is_answered_all_the_same():
+    """Also where it opens the records of its hosts: they begin at the latest packet's time."""
+    rest = [tcp(0.3, 2, 1, SYN | ACK, 80, 1000), tcp(0.4, 1, 2, ACK)]
+    table = table_of([tcp(0.2, 8, 9, ACK), tcp(0.1, 1, 2, SYN), *rest])
+
+    assert of_host(1, table)["unanswered_out"] == 0
+    assert of_host(2, table)["unanswered_in"] == 0
+    assert of_host(1, table)["syn_sent"] == 1
+    assert_agrees(table)
+
+
+def sharing_a_register(n: int) -> list[int]:
+    """IPv4 addresses that a sketch with the seed 0 puts into one of its registers."""
+    chosen, address, start = [], 0x0B00_0000, mix(np.uint64(0x686F_7374_7365_7473))
+    while len(chosen) < n:
+        hashed = mix(mix(start ^ np.uint64(0xFFFF_0000_0000 | address)) ^ np.uint64(4))
+        if int(hashed) >> 32 & 127 == 0:
+            chosen.append(address)
+        address += 1
+    return chosen
+
+
+@pytest.mark.parametrize(("hash_seed", "is_fooled"), [(0, True), (20_061_105, False)])
+def test_who_does_not_know_the_seed_cannot_hide_peers(hash_seed, is_fooled):
+    """Addresses chosen to share a register of a sketch count as few only with the public seed."""
+    peers = sharing_a_register(300)
+    packets = [tcp(k / 1000, 1, 2, SYN) for k in range(len(peers))]
+    table = table_of(packets)
+    table["dst_lo"] = 0xFFFF_0000_0000 | np.array(peers, np.uint64)
+
+    row = of_host(1, table, flows=FlowConfig(hash_seed=hash_seed))
+
+    assert row["flows_out"] == 300
+    assert (row["peers_out"] < 100) == is_fooled
+
+
+@pytest.mark.parametrize("what", ["dport", "name"])
+def test_the_seed_decides_what_falls_together_in_a_set(what):
+    """Estimates of ports and of names differ by seed, so that none is known beforehand."""
+    if what == "dport":
+        packets, data = [tcp(k / 1000, 1, 2, SYN, dport=k + 1) for k in range(200)], b""
+    else:
+        messages = [dns_message(b"%03d.example" % k) for k in range(200)]
+        packets, data = datagrams(messages)
+        packets = [p | {"ts_ns": T0 + k} for k, p in enumerate(packets)]
+    columns = ("peer_ports", "peer_port_entropy") if what == "dport" else ("dns_names",)
+    seen = set()
+    for seed in (0, 1, 2, 1 << 40):
+        row = of_host(1, packets, data, flows=FlowConfig(hash_seed=seed))
+        assert 130 < row[columns[0]] < 270
+        seen.add(tuple(row[column] for column in columns))
+    assert len(seen) > 1
 
 
 def test_a_flow_counts_its_peer_in_every_window_that_it_has_packets_in():

@@ -20,15 +20,22 @@ _UDP: Final = 17  # IANA protocol number
 _DNS_PORT: Final = 53
 _MAX_LABEL_BYTES: Final = 63  # RFC 1035 2.3.4
 _MAX_NAME_BYTES: Final = 255  # with the length bytes and the root
-# FNV-1a with 32 bits (Fowler, Noll, Vo), in whole numbers that do not leave 64 bits.
-_FNV_BASIS: Final = 2_166_136_261
-_FNV_PRIME: Final = 16_777_619
-_U32: Final = 0xFFFF_FFFF
+#: Names are hashed as polynomials modulo this prime, in whole numbers that do not leave 64 bits
+#: (Carter and Wegman 1979): two names fall together for at most 255 of the factors.
+_PRIME: Final = (1 << 31) - 1
 
 #: n * log2(n) for every number of characters that a name can have, in parts of a bit.
 _N_LOG2_N: Final = np.array(
     [0] + [round(n * math.log2(n) * ENTROPY_ONE) for n in range(1, _MAX_NAME_BYTES + 1)], np.int64
 )
+
+
+def name_factor(seed: int) -> int:
+    """Give the factor of the hash of names that belongs to a seed."""
+    # In Python, once: the kernels' arithmetic wraps.
+    mixed = (seed ^ 0x646E_735F_6E61_6D65) * 0x9E37_79B9_7F4A_7C15 & 0xFFFF_FFFF_FFFF_FFFF
+    mixed = (mixed ^ mixed >> 32) * 0xD6E8_FEB8_6659_FD93 & 0xFFFF_FFFF_FFFF_FFFF
+    return 256 + (mixed >> 32) % (_PRIME - 256)
 
 
 @part
@@ -85,7 +92,8 @@ def _read_query(packet, row, data, memory, task):  # type: ignore[no-untyped-def
     if not is_query or (data[lo + _QUESTIONS] == 0 and data[lo + _QUESTIONS + 1] == 0):
         return
     lo += _HEADER_BYTES
-    n_labels, n_bytes, n_read, hashed = _read_name(data, lo, hi, memory.characters)
+    factor = task["name_factor"]
+    n_labels, n_bytes, n_read, hashed = _read_name(data, lo, hi, factor, memory.characters)
     entropy = _take_entropy(data, lo, n_read, memory.characters)
     host = memory.hosts[row]
     host["dns_queries"] += 1
@@ -95,7 +103,7 @@ def _read_query(packet, row, data, memory, task):  # type: ignore[no-untyped-def
     host["dns_labels"] += n_labels
     host["dns_name_bytes"] += n_bytes
     host["dns_entropy"] += entropy
-    want(memory.wants, row, DNS_NAMES, mix(np.uint64(hashed)), task)
+    want(memory.wants, row, DNS_NAMES, mix(np.uint64(hashed) ^ task["seed"]), task)
 
 
 @inner
@@ -104,13 +112,13 @@ def _lower(byte):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _read_name(data, lo, hi, characters):  # type: ignore[no-untyped-def]
+def _read_name(data, lo, hi, factor, characters):  # type: ignore[no-untyped-def]
     """Labels (-1 where the name is malformed or cut off), characters, bytes read, and a hash.
 
     `characters` counts what was read, length bytes apart.
     """
     at: Any = lo
-    hashed: Any = _FNV_BASIS
+    hashed: Any = 1
     n_labels, n_bytes = 0, 0
     end = min(hi, lo + _MAX_NAME_BYTES)
     # Bounds: `at` is below `end` where it is read.
@@ -121,11 +129,11 @@ def _read_name(data, lo, hi, characters):  # type: ignore[no-untyped-def]
         # Bounds: a label ends within `end`, or nothing is read of it.
         if label_bytes > _MAX_LABEL_BYTES or at + 1 + label_bytes > end:
             break
-        hashed = (hashed ^ label_bytes) * _FNV_PRIME & _U32
+        hashed = (hashed * factor + label_bytes) % _PRIME
         for k in range(at + 1, at + 1 + label_bytes):
             byte = _lower(np.int64(data[k]))
             characters[byte] += 1
-            hashed = (hashed ^ byte) * _FNV_PRIME & _U32
+            hashed = (hashed * factor + byte) % _PRIME
         n_labels += 1
         n_bytes += int(label_bytes)
         at += 1 + label_bytes

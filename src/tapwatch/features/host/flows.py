@@ -26,7 +26,7 @@ _TCP, _UDP, _DCCP, _SCTP, _UDP_LITE = 6, 17, 33, 132, 136
 _SYN, _RST, _ACK = 0x02, 0x04, 0x10
 _BIN_MASK: Final = np.uint64(N_PORT_BINS - 1)
 
-#: Items of sets are hashed alike everywhere, so that sets of different programs merge.
+#: Hashes of items are others than those of the index, which has the same seed.
 _ITEM_SEED: Final = np.uint64(0x686F_7374_7365_7473)
 
 
@@ -57,9 +57,10 @@ def count_flow(packet, link, src, dst, now_ns, memory, task):  # type: ignore[no
             continue
         host = memory.hosts[row]
         if is_begun:
-            _begin(packet, link, host, way, service)
-        elif _is_answer(packet, link) and link["flow_first_ts_ns"] >= host["created_ns"]:
-            # Only of a flow whose first segment this record has counted.
+            _begin(packet, link, host, way, service, task)
+        elif _is_answer(packet, link) and link["flow_first_ts_ns"] >= host["first_ts_ns"]:
+            # Only of a flow whose first segment this record has counted. Both are times of packets:
+            # the one may have come late, and the record with it.
             host["answered"][way] += 1
         # The flow's packet before this one: its time is known unless one of the two came late.
         is_unsure = is_piece or packet["ts_ns"] != now_ns
@@ -70,10 +71,11 @@ def count_flow(packet, link, src, dst, now_ns, memory, task):  # type: ignore[no
 
 
 @inner
-def _begin(packet, link, host, way, service):  # type: ignore[no-untyped-def]
+def _begin(packet, link, host, way, service, task):  # type: ignore[no-untyped-def]
     host["flows"][way] += 1
     if service >= 0:
-        host["port_bins"][way, np.int64(mix(np.uint64(service)) & _BIN_MASK)] += 1
+        bin_ = np.int64(mix(np.uint64(service) ^ task["seed"]) & _BIN_MASK)
+        host["port_bins"][way, bin_] += 1
     host["attempts"][way] += link["direction"] == 0 and _is_attempt(packet)
 
 
@@ -82,10 +84,12 @@ def _meet(row, other, way, service, is_start, now_ns, memory, task):  # type: ig
     """Put a flow into the sets of one of its hosts: the initiator's (way 0) or the responder's."""
     wants, has_ports = memory.wants, service >= 0
     if has_ports:
-        want(wants, row, OWN_PORTS if way else PEER_PORTS, mix(np.uint64(service)), task)
+        port = mix(np.uint64(service) ^ task["seed"])
+        want(wants, row, OWN_PORTS if way else PEER_PORTS, port, task)
     if other < 0:
         return
-    here, there = _host_item(memory.hosts[row]), _host_item(memory.hosts[other])
+    here = _host_item(memory.hosts[row], task)
+    there = _host_item(memory.hosts[other], task)
     want(wants, row, PEERS_IN if way else PEERS_OUT, there, task)
     if way:
         return
@@ -137,11 +141,11 @@ def _is_answer(packet, link):  # type: ignore[no-untyped-def]
 
 
 @inner
-def address_item(hi, lo, version):  # type: ignore[no-untyped-def]
-    """Hash an address to 64 bits, the same in every program."""
-    return mix(address_hash(hi, lo, version, _ITEM_SEED))
+def address_item(hi, lo, version, seed):  # type: ignore[no-untyped-def]
+    """Hash an address to 64 bits; without the seed nobody chooses what falls together."""
+    return mix(address_hash(hi, lo, version, seed ^ _ITEM_SEED))
 
 
 @inner
-def _host_item(host):  # type: ignore[no-untyped-def]
-    return address_item(host["hi"], host["lo"], host["ip_version"])
+def _host_item(host, task):  # type: ignore[no-untyped-def]
+    return address_item(host["hi"], host["lo"], host["ip_version"], task["seed"])

@@ -77,7 +77,8 @@ def _file(packet, link, data, memory, task):  # type: ignore[no-untyped-def]
         read_dns(packet, src, dst, data, memory, task)
     elif src >= 0 and _is_question(packet):
         memory.hosts[src]["arp_requests"] += 1
-        asked = address_item(packet["dst_hi"], packet["dst_lo"], packet["ip_version"])
+        hi, lo, version = packet["dst_hi"], packet["dst_lo"], packet["ip_version"]
+        asked = address_item(hi, lo, version, task["seed"])
         want(memory.wants, src, ARP_TARGETS, asked, task)
     if link["is_flow"] != 0:
         count_flow(packet, link, src, dst, now_ns, memory, task)

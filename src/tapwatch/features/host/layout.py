@@ -152,6 +152,7 @@ TASK: Final = np.dtype(
         ("n_wants", "<i8"),  # 0 between packets
         ("horizon_ns", "<i8"),
         ("seed", "<u8"),
+        ("name_factor", "<i8"),  # of the hash of DNS names
         ("evicted", "<i8"),
         ("pairs_evicted", "<i8"),
         ("channels_evicted", "<i8"),

@@ -8,6 +8,7 @@ stay, and a flood of addresses seen once pushes out its own.
 from typing import Any, Final
 
 import numpy as np
+from numba import njit
 
 from tapwatch.features.arithmetic import mix
 from tapwatch.features.host.layout import HOST_WORDS, N_SETS
@@ -15,6 +16,8 @@ from tapwatch.features.host.sketch import SET_WORDS, inner, part
 
 _TAG_MASK: Final = np.uint64(0xFFFF_FFFF)
 _HIGH: Final = np.uint64(32)
+#: Where fewer than one slot in so many is used, they are sought to be emptied.
+_SPARSE: Final = 64
 
 
 @inner
@@ -84,6 +87,32 @@ def host_of(packet, way, keep, now_ns, memory, task):  # type: ignore[no-untyped
     host["ip_version"] = version
     host["created_ns"] = now_ns
     return row
+
+
+@njit(nogil=True, cache=True)
+def clear_slots(memory, tasks):  # type: ignore[no-untyped-def]
+    """Empty the index of the pane.
+
+    Parameters
+    ----------
+    memory : Memory
+    tasks : TASK (1,)
+        `n_used` rows from `base` on are in the index.
+    """
+    task, slots = tasks[0], memory.slots
+    if task["n_used"] > len(slots) // _SPARSE:
+        for place in range(len(slots)):
+            slots[place]["row"] = 0
+        return
+    mask = len(slots) - 1
+    for row in range(task["base"], task["base"] + task["n_used"]):
+        host = memory.hosts[row]
+        hashed = address_hash(host["hi"], host["lo"], host["ip_version"], task["seed"])
+        place = tag_of(hashed) & mask
+        # Ends: the row is there. What was before it may be empty already.
+        while slots[place]["row"] != row + 1:
+            place = (place + 1) & mask
+        slots[place]["row"] = 0
 
 
 @inner

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tapwatch.config import Config, WindowsConfig
 from tapwatch.features.host.columns import HOST_SCHEMA
+from tapwatch.features.host.dns import name_factor
 from tapwatch.features.host.kernel import count_packets
 from tapwatch.features.host.layout import (
     CHANNEL,
@@ -24,6 +25,7 @@ from tapwatch.features.host.layout import (
 from tapwatch.features.host.merge import merge_records
 from tapwatch.features.host.rows import host_identity, host_values
 from tapwatch.features.host.sketch import SET_WORDS
+from tapwatch.features.host.table import clear_slots
 from tapwatch.features.host.windows import Panes
 from tapwatch.features.view import no_rows
 from tapwatch.tables import EndReason, FeatureBatch, Schema, Tally, Traffic
@@ -48,7 +50,7 @@ class HostView:
     dtype : float32 or float64
         Of the matrix: float32 for models, float64 for files.
     config : Config, optional
-        Of it, `windows`, and `flows.hash_seed` for the table of hosts.
+        Of it, `windows`, and `flows.hash_seed` for the table of hosts and the sets.
 
     Examples
     --------
@@ -152,7 +154,7 @@ class HostView:
         made = [self._window_rows(*window, EndReason.ACTIVE) for window in windows]
         if panes.start_ns != task["start_ns"]:
             # The records stay for later windows; the index of the pane begins empty.
-            self._memory.slots.view(np.uint64).fill(0)
+            clear_slots(self._memory, self._task)
             task["n_used"] = task["hand"] = 0
             task["start_ns"], task["end_ns"] = panes.start_ns, panes.end_ns
             task["base"] = self._base(panes.start_ns)
@@ -249,4 +251,5 @@ def _first_task(windows: WindowsConfig, rows_a_pane: int, hash_seed: int) -> NDA
     task["n_rows"] = rows_a_pane
     task["horizon_ns"] = round(windows.horizon_s * 1e9)
     task["seed"] = hash_seed
+    task["name_factor"] = name_factor(hash_seed)
     return task

@@ -77,7 +77,7 @@ def find_content(packets, links, which):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def read_content(data, packets, links, which, ended, order, released, sessions, contents):  # type: ignore[no-untyped-def]
+def read_content(data, packets, links, which, ended, turns, sessions, contents):  # type: ignore[no-untyped-def]
     """Read payload, and hand out the columns of connections as they end.
 
     Parameters
@@ -87,29 +87,28 @@ def read_content(data, packets, links, which, ended, order, released, sessions, 
     which : int64 (m,)
         Packets with payload to read.
     ended : FLOW (k,)
-    order : int64 (k,)
-        In which order they are taken; by order_ns first, and then by `released`.
-    released : int64 (k,)
-        How many packets came before the row did, -1 where its time decides that.
+    turns : int64 (k, 2)
+        In which order they are taken: the row, and how many packets came before it did, -1 where
+        its time decides that. By order_ns first, then by the latter.
     sessions : Sessions
     contents : int32 (k, 13)
-        Written in the order of `order`. A row is taken before the packet behind which it came out
+        Written in the order of `turns`. A row is taken before the packet behind which it came out
         early, or else before the first packet of its time, so that it does not depend on where
         batches end who makes room, or what a row has.
     """
     n_taken = np.int64(0)
     for i in which:
         packet = packets[i]
-        while n_taken < len(order):
-            row = order[n_taken]
+        while n_taken < len(turns):
+            row, n_before = turns[n_taken, 0], turns[n_taken, 1]
             is_due = ended[row]["order_ns"] <= packet["clock_ns"]
-            if not (released[row] <= i if released[row] >= 0 else is_due):
+            if not (n_before <= i if n_before >= 0 else is_due):
                 break
             _take(sessions, ended[row], contents, n_taken)
             n_taken += 1
         _read_segment(data, packet, links[i], sessions)
-    while n_taken < len(order):
-        _take(sessions, ended[order[n_taken]], contents, n_taken)
+    while n_taken < len(turns):
+        _take(sessions, ended[turns[n_taken, 0]], contents, n_taken)
         n_taken += 1
 
 

@@ -70,16 +70,9 @@ class KddView:
         by = [ended[name] for name in ("first_frame", "flow_id", "end_ns")]
         order = np.lexsort([*by, released, ended["order_ns"]])
         if len(which) or len(ended):
+            turns = np.column_stack([order, released[order]])
             read_content(
-                traffic.data,
-                packets,
-                links,
-                which,
-                ended,
-                order,
-                released,
-                self._sessions,
-                contents,
+                traffic.data, packets, links, which, ended, turns, self._sessions, contents
             )
         return self._rows(ended, order, ended["end_ns"].copy(), contents, is_end=False)
 
@@ -88,7 +81,8 @@ class KddView:
         order = np.arange(len(ended))
         contents = np.empty((len(ended), len(CONTENT_COLUMNS)), np.int32)
         if len(ended):
-            read_content(*_NOTHING, ended, order, order, self._sessions, contents)
+            turns = np.column_stack([order, order])
+            read_content(*_NOTHING, ended, turns, self._sessions, contents)
         return self._rows(ended, order, ended["last_ts_ns"].copy(), contents, is_end=True)
 
     def close(self) -> FeatureBatch:
