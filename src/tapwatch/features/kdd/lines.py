@@ -6,16 +6,24 @@ import numpy as np
 
 from tapwatch.features.kdd.index import helper, wide
 from tapwatch.features.kdd.rule_table import (
+    ALWAYS,
+    BIT_OF,
     COLUMN,
     EFFECT,
     FIRST,
+    HEADS,
     LENGTH,
     LITERAL,
     LITERALS,
     MATCH,
+    OF_ANY,
+    OF_LINE,
+    OF_SECOND,
+    OF_WORD,
     STATE,
     TABLE,
     WHEN,
+    WORD_BITS,
 )
 from tapwatch.features.kdd.rules import (
     CONTENT_COLUMNS,
@@ -59,6 +67,7 @@ _N_HOT: Final = len(HOT_NAMES)
 _ROOT: Final = np.frombuffer(ROOT_NAME.encode(), np.uint8)
 _HOT_BIT, _GUEST_BIT, _ROOT_BIT = 1, 2, 4
 
+_N_WORDS: Final = HEADS.shape[1]
 _BLANK, _TAB, _QUOTE, _STAR, _PLUS = 32, 9, 34, 42, 43
 _ZERO, _NINE = 48, 57
 _LARGEST: Final = 1 << 40  # of a number in a line: no body is longer
@@ -83,17 +92,64 @@ def apply_rules(session, side, way):  # type: ignore[no-untyped-def]
     session["is_read"] = 1
     before = wide(session["state"])
     group = wide(session["protocol"]) * _SIDES + side
+    words = _two_words(lines, way, n)
     counted = 0
-    for rule in range(FIRST[group], FIRST[group + 1]):
-        if TABLE[rule, WHEN] >> before & 1 and _matches(lines, way, n, wide(rule)):
-            column = wide(TABLE[rule, COLUMN])
-            if column >= 0 and counted >> column & 1 == 0:
-                counted |= 1 << column
-                count(session, column)
-            if TABLE[rule, STATE] >= 0:
-                session["state"] = TABLE[rule, STATE]
-            if TABLE[rule, EFFECT] != 0:
-                _carry_out(session, way, n, wide(TABLE[rule, EFFECT]))
+    for word in range(_N_WORDS):
+        rules = _candidates(lines, way, n, group, word, words)
+        first = wide(FIRST[group]) + word * WORD_BITS
+        while rules != 0:
+            lowest = rules & -rules
+            rules ^= lowest
+            rule = first + wide(BIT_OF[lowest % len(BIT_OF)])
+            if TABLE[rule, WHEN] >> before & 1 and _matches(lines, way, n, rule, words):
+                counted = _apply(session, way, n, rule, counted)
+
+
+@helper
+def _apply(session, way, n, rule, counted):  # type: ignore[no-untyped-def]
+    """Carry out a rule that matches; give the columns that the line has counted into, as bits."""
+    column = wide(TABLE[rule, COLUMN])
+    if column >= 0 and counted >> column & 1 == 0:
+        counted |= 1 << column
+        count(session, column)
+    if TABLE[rule, STATE] >= 0:
+        session["state"] = TABLE[rule, STATE]
+    if TABLE[rule, EFFECT] != 0:
+        _carry_out(session, way, n, wide(TABLE[rule, EFFECT]))
+    return counted
+
+
+@helper
+def _two_words(lines, r, n):  # type: ignore[no-untyped-def]
+    """Where the first and the second word begin and end; n where there is none."""
+    at, end = _word(lines, r, n, _FIRST_WORD)
+    next_at = end
+    while next_at < n and (lines[r, next_at] == _BLANK or lines[r, next_at] == _TAB):
+        next_at += 1
+    next_end = next_at
+    while next_end < n and lines[r, next_end] != _BLANK and lines[r, next_end] != _TAB:
+        next_end += 1
+    return at, end, next_at, next_end
+
+
+@helper
+def _candidates(lines, r, n, group, word, words):  # type: ignore[no-untyped-def]
+    """Rules of a group that may match, as bits of one of its words; those that contain do."""
+    heads = HEADS[group, word]
+    # Bounds: no line is empty, nor blank to its end.
+    rules = ALWAYS[group, word] | heads[OF_LINE, lines[r, 0]] | heads[OF_WORD, lines[r, words[0]]]
+    if words[2] < n:
+        rules |= heads[OF_SECOND, lines[r, words[2]]]
+    for k in range(n):
+        found = heads[OF_ANY, lines[r, k]] & ~rules
+        while found != 0:
+            lowest = found & -found
+            found ^= lowest
+            rule = wide(FIRST[group]) + word * WORD_BITS + wide(BIT_OF[lowest % len(BIT_OF)])
+            length = wide(TABLE[rule, LENGTH])
+            if length <= n - k and is_at(lines, r, k, LITERALS, wide(TABLE[rule, LITERAL]), length):
+                rules |= lowest
+    return rules
 
 
 @helper
@@ -159,7 +215,8 @@ def trimmed(lines, r, n):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _matches(lines, r, n, rule):  # type: ignore[no-untyped-def]
+def _matches(lines, r, n, rule, words):  # type: ignore[no-untyped-def]
+    # Of the rules that _candidates gives.
     kind, length = TABLE[rule, MATCH], wide(TABLE[rule, LENGTH])
     literal = wide(TABLE[rule, LITERAL])
     at, end = _BEGIN, n  # the literal has to fill the line from `at` to `end`, or stand in between
@@ -168,14 +225,13 @@ def _matches(lines, r, n, rule):  # type: ignore[no-untyped-def]
     elif kind == _STARTS:
         end = length
     elif kind == _WORD:
-        at, end = _word(lines, r, n, _FIRST_WORD)
+        at, end = words[0], words[1]
     elif kind == _SECOND:
-        at, end = _word(lines, r, n, _FIRST_WORD)
-        is_tag = end - at != 1 or lines[r, at] not in (_STAR, _PLUS)
-        at, end = _word(lines, r, n, _SECOND_WORD)
+        is_tag = words[1] - words[0] != 1 or lines[r, words[0]] not in (_STAR, _PLUS)
+        at, end = words[2], words[3]
         at = at if is_tag else end
     if kind in (_ANY, _CONTAINS):
-        return _holds(lines, r, _BEGIN, n, LITERALS, literal, length)
+        return True
     return (
         at >= 0
         and end <= n
