@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 import stat
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic_core import PydanticCustomError
 
 from tapwatch.detect.preprocess import Method
 from tapwatch.detect.threshold import ThresholdMethod
@@ -138,7 +140,22 @@ class QualityPart(Part):
     """Figures of the detector on the same labelled rows."""
 
 
-Setting = bool | int | float | Text | Annotated[list[float], Field(max_length=64)]
+def _is_number(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and abs(value) < 1 << 63
+
+
+def _check_setting(value: object) -> object:
+    is_list = isinstance(value, list) and len(value) <= 64 and all(map(_is_number, value))
+    if is_list or _is_number(value) or (isinstance(value, str) and len(value) <= 1024):
+        return value
+    want = "true, false, a number, at most 1024 characters, or a list of at most 64 numbers"
+    raise PydanticCustomError("setting", want)
+
+
+#: A value of the configuration; checked as a whole, so that a refusal names what is wanted.
+Setting = Annotated[bool | int | float | str | list[float], PlainValidator(_check_setting)]
 
 
 class ArraysPart(Part):
