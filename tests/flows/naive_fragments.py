@@ -16,7 +16,11 @@ def is_last(p: dict[str, Any]) -> bool:
 def is_impossible(p: dict[str, Any]) -> bool:
     """It overruns 65,535 bytes, or is not the last and not in units of eight."""
     where = extent(p)
-    return where.stop > 65_535 or (not is_last(p) and len(where) % 8 != 0)
+    # A datagram's length counts the header in IPv4, and all but the fixed one in IPv6.
+    uncounted = {4: 0, 6: 40 + 8}[p["ip_version"]]  # 8: the fragment header, which goes
+    return p["frag_offset_bytes"] + p["ip_bytes"] - uncounted > 65_535 or (
+        not is_last(p) and len(where) % 8 != 0
+    )
 
 
 class Datagram:

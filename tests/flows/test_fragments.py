@@ -86,13 +86,31 @@ def test_teardrop():
     assert wrong(fragment(0, 40), fragment(24, 28, more=False)) == 1
 
 
-@pytest.mark.parametrize(("end", "is_wrong"), [(65_528, 0), (65_535, 0), (65_536, 1), (66_000, 1)])
-def test_a_datagram_ends_at_65535_bytes(end, is_wrong):
-    """The ping of death overruns it, whether the first fragment is known or not."""
-    last = fragment(65_512, end, more=False, proto=ICMP)
+@pytest.mark.parametrize(
+    ("ip_version", "header", "most"),
+    [(4, 20, 65_515), (4, 24, 65_511), (4, 60, 65_475), (6, 48, 65_535), (6, 56, 65_527)],
+)
+def test_a_datagram_ends_at_65535_bytes(ip_version, header, most):
+    """With its header in IPv4, without the fixed one in IPv6; known first fragment or not."""
+    fields = {"ip_version": ip_version, "header": header, "proto": UDP}
+    for end, is_wrong in ((most - 1, 0), (most, 0), (most + 1, 1), (most + 400, 1)):
+        last = fragment(65_472, end, more=False, **fields)
 
-    assert wrong(last) == is_wrong
-    assert wrong(fragment(0, 16, proto=ICMP, icmp_type=8), last) == is_wrong
+        assert wrong(last) == is_wrong
+        assert wrong(fragment(0, 16, **fields), last) == is_wrong
+
+
+@pytest.mark.parametrize(("echoed_bytes", "is_wrong"), [(65_507, 0), (65_508, 1), (65_510, 1)])
+def test_the_ping_of_death_is_wrong(echoed_bytes, is_wrong):
+    """An echo request of 65,510 bytes behind its 8 of ICMP; 65,507 is the most that is legal."""
+    whole = 8 + echoed_bytes
+    starts = range(0, whole, 1480)
+    pieces = [
+        fragment(k, min(k + 1480, whole), more=k + 1480 < whole, proto=ICMP, icmp_type=8)
+        for k in starts
+    ]
+
+    assert wrong(*pieces) == is_wrong
 
 
 @pytest.mark.parametrize("length", range(1, 25))

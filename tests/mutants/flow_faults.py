@@ -145,6 +145,6 @@ FLOW_FAULTS = (
     Fault("flows/sequence.py", "not has_said(node, d) and beyond", "beyond", _CONNECTION),
     # datagrams.py: wrong fragments
     Fault("flows/datagrams.py", "bool(start < front or", "bool(start <= front or", _FRAGMENTS),
-    Fault("flows/datagrams.py", "end > _LARGEST_BYTES", "end >= _LARGEST_BYTES", _FRAGMENTS),
+    Fault("flows/datagrams.py", "bytes > _LARGEST_BYTES", "bytes >= _LARGEST_BYTES", _FRAGMENTS),
     Fault("flows/datagrams.py", "min(start, island_start)", "start", _FRAGMENTS),
 )

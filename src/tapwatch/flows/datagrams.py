@@ -2,7 +2,8 @@
 
 A fragment is wrong where
 
-- it overruns what a datagram can hold, 65,535 bytes (ping of death);
+- it overruns what a datagram can hold (ping of death): 65,535 bytes with its header in IPv4 (RFC
+  791 section 3.1), as many behind the 40 bytes of its own in IPv6 (RFC 8200 section 4.5);
 - it is not the last one and no multiple of eight bytes (RFC 791 section 3.2, RFC 8200 section 4.5);
 - it overlaps what has been seen of its datagram (teardrop; RFC 5722 forbids it);
 - it contradicts the length: it goes beyond the end of the last fragment, or is a last fragment that
@@ -23,6 +24,8 @@ from tapwatch.flows.hashing import wide
 
 _LARGEST_BYTES: Final = 65_535
 _UNIT_BYTES: Final = 8
+#: What of a fragment of IPv6 its whole datagram does not count: the fixed header and the fragment's.
+_IPV6_BYTES: Final = 40 + 8
 _MORE_FRAGMENTS: Final = 1
 
 
@@ -42,7 +45,11 @@ def is_impossible(packet: Any) -> bool:
     """Tell whether a fragment is wrong whatever its datagram is."""
     start, end = extent(packet)
     is_last = packet["ip_flags"] & _MORE_FRAGMENTS == 0
-    return end > _LARGEST_BYTES or (not is_last and (end - start) % _UNIT_BYTES != 0)
+    # Both counts hold the other headers before the fragment: options, extension headers.
+    whole_bytes = start + wide(packet["ip_bytes"])
+    if packet["ip_version"] == 6:
+        whole_bytes -= _IPV6_BYTES
+    return whole_bytes > _LARGEST_BYTES or (not is_last and (end - start) % _UNIT_BYTES != 0)
 
 
 @njit
