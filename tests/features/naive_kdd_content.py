@@ -169,11 +169,11 @@ class Session:
 
     def _http_header(self, way: int, name: str, value: str = "") -> None:
         if name == "transfer-encoding":
-            self.chunked[way] = True
+            self.chunked[way] = re.split("[, \t]", value)[-1] == "chunked"
         elif name == "authorization" and way == 0:
             self.is_authorized = True
         elif name == "content-length":
-            digits = re.match("[0-9]*", value.lstrip(" "))[0]
+            digits = re.match("[0-9]*", value.lstrip(" \t"))[0]
             self.length[way] = min(int(digits), 1 << 40) if digits else -1
 
     def _http_start(self, way: int, line: str) -> None:

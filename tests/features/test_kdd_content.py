@@ -237,7 +237,8 @@ ALPHABET = [
     *(b"CWD x", b"STOR x", b"MAIL x", b"250 x", b"DATA", b"354 x", b".", b"AUTH x", b"235", b"535"),
     *(b"+OK", b"-ERR", b"a LOGIN ", b"a OK", b"a NO", b"STLS", b"STARTTLS", b"220", b"234", b"*"),
     *(b"GET /../ HTTP/1.1", b"HTTP/1.1 200 OK", b"HTTP/1.1 401 no", b"Content-Length: 5"),
-    *(b"Transfer-Encoding: chunked", b"Authorization: x", b"5", b"0", b"BDAT 3"),
+    *(b"Transfer-Encoding: chunked", b"Transfer-Encoding:", b"identity", b"Authorization: x"),
+    *(b"5", b"0", b"BDAT 3"),
     b"HEAD / HTTP/1.1",
     *(b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r\0", b"\0", b" ", b"\t", b'"', b"\x7f"),
     b"\x15",
@@ -291,6 +292,70 @@ def test_a_gap_breaks_only_the_line_it_falls_into():
 
     assert nonzero(found) == {"hot": 3}
     assert unread(view)["gap"] == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "n_logins"),
+    [
+        (b"Content-Length:\t2", b"a\n", 2),
+        (b"Content-Length: \t 2", b"a\n", 2),
+        (b"Transfer-Encoding: chunked", b"2\r\na\n\r\n0\r\n\r\n", 2),
+        (b"Transfer-Encoding:chunked", b"2\r\na\n\r\n0\r\n\r\n", 2),
+        (b"Transfer-Encoding: gzip,\tchunked ", b"2\r\na\n\r\n0\r\n\r\n", 2),
+        (b"Transfer-Encoding: identity\r\nContent-Length: 2", b"a\n", 2),
+        (b"Transfer-Encoding: unchunked\r\nContent-Length: 2", b"a\n", 2),
+        (b"Content-Length: 2\r\nTransfer-Encoding:", b"a\n", 2),
+        (b"Transfer-Encoding: chunked, gzip", b"2\r\na\n\r\n0\r\n\r\n", 1),
+        (b"Transfer-Encoding: identity", b"2\r\na\n\r\n0\r\n\r\n", 1),
+    ],
+)
+def test_bodies_of_http_end_where_their_headers_say(head, body, n_logins):
+    """RFC 9112 5, 6: blanks before a value are SP and HTAB; a last coding of chunked parts it."""
+    request = b"GET / HTTP/1.1\r\nAuthorization: x\r\n\r\n"
+    sent = [
+        (0, request),
+        (1, b"HTTP/1.1 401 x\r\n" + head + b"\r\n\r\n" + body),
+        (0, request),
+        (1, b"HTTP/1.1 401 x\r\n" + head + b"\r\n\r\n" + body),
+    ]
+
+    assert nonzero(twin_columns(Protocol.HTTP, sent)) == {"num_failed_logins": n_logins}
+    assert nonzero(kernel_columns(Protocol.HTTP, sent)[0]) == {"num_failed_logins": n_logins}
+
+
+def test_a_provisional_answer_has_no_body():
+    """Behind 100 Continue the answer comes (RFC 9110 15.2)."""
+    sent = [
+        (0, b"GET / HTTP/1.1\r\n\r\n"),
+        (1, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
+    ]
+
+    assert nonzero(twin_columns(Protocol.HTTP, sent)) == {"logged_in": 1}
+    assert nonzero(kernel_columns(Protocol.HTTP, sent)[0]) == {"logged_in": 1}
+
+
+@pytest.mark.parametrize(("at", "n_lost", "n_failed"), [(3, 4, 2), (0, 10, 2), (8, 3, 1)])
+def test_what_is_lost_of_a_body_is_stepped_over(at, n_lost, n_failed):
+    """The next answer is read, unless its own first line is broken."""
+    request = b"GET / HTTP/1.1\r\nAuthorization: x\r\n\r\n"
+    head = b"HTTP/1.1 401 x\r\nContent-Length: 10\r\n\r\n"
+    answers = head + b"0123456789" + head
+    first = len(head) + at
+    behind = first + n_lost
+    sent = [(0, request, 0), (1, answers[:first], 0), (1, answers[behind:], behind)]
+
+    columns, view = kernel_columns(Protocol.HTTP, sent)
+
+    assert columns["num_failed_logins"] == n_failed
+    assert unread(view)["gap"] == 1
+
+
+def test_256_bytes_of_a_line_count():
+    """A literal that ends with byte 256 is seen, one that ends with the next is not."""
+    for n_before, wanted in ((245, {"num_access_files": 1}), (246, {}), (247, {})):
+        sent = [(0, b"x" * n_before + b" etc/passwd\r\n")]
+        assert nonzero(twin_columns(Protocol.FTP, sent)) == wanted
+        assert nonzero(kernel_columns(Protocol.FTP, sent)[0]) == wanted
 
 
 def test_a_snapped_segment_is_a_gap():

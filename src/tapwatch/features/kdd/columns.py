@@ -5,11 +5,17 @@ the connection ended (`tapwatch.tables`); src is the originator, dst the respond
 and ICMPv6 give rows, a connection each, whatever active cuts parted it; other protocols give none.
 
 Windows see connections in the order in which they come out: by (order_ns, end_ns, flow_id). Recent
-are those with end_ns in (end - 2 s, end], this one included. What is open when the source ends
-counts by its last packet instead, for it ends all at once, and recent begins anew where that time
-goes back. The host's history is its last `kdd.host_window` connections as a responder, this one
+are those with a time in (time - 2 s, time], this one included; the time is end_ns, or the latest
+time before where that is later: rows that came out early, for too many waited, may be ahead of it.
+What is open when the source ends counts by its last packet instead, for it ends all at once, and
+recent begins anew where that time goes back. The host's history is its last `kdd.host_window` connections as a responder, this one
 included. Rates are rounded to two decimals, halves up, as in the published files; they are of
 counts before their caps.
+
+Content columns are of what was read of the clear text, side by side: of segments that arrive out of
+order the one that was overtaken is lost, as a gap is. A session that had to make room for others
+(kdd.content_connections) begins anew, in the middle of what it was, with its next payload; what it
+had counted is lost, and it counts both as evicted and as read.
 
 Published rates of "different" services or hosts are not 1 - the rate of the same: they are numbers
 of distinct ones. So are these, unless `kdd.diff_rates` says "share".

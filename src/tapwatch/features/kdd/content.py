@@ -1,7 +1,8 @@
 """Reads the clear text of sessions, segment by segment, and gives the content columns at their end.
 
 Of each side, bytes beyond the highest sequence number seen are read, so that a retransmission does
-not count twice; what the capture lacks breaks the line that it falls into.
+not count twice; what the capture lacks breaks the line that it falls into. A segment that a later
+one has overtaken is one that the capture lacks: nothing waits for it, and it is not read.
 """
 
 from typing import Final

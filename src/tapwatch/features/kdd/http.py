@@ -16,7 +16,8 @@ _AT: Final = np.cumsum([0, *map(len, _WORDS)])
 _VERSION, _HEAD, _LENGTH, _ENCODING, _AUTHORIZATION = map(np.int64, range(len(_WORDS)))
 _BEGIN: Final = np.int64(0)
 
-_BLANK: Final = 32
+_CHUNKED: Final = np.frombuffer(b"chunked", np.uint8)
+_BLANK, _TAB, _COMMA = 32, 9, 44
 _SWITCHING, _NO_CONTENT, _NOT_MODIFIED, _UNAUTHORIZED = 101, 204, 304, 401
 _ZERO, _NINE, _A, _F = 48, 57, 97, 102
 _LARGEST: Final = 1 << 40
@@ -73,13 +74,25 @@ def _header(session, way, n):  # type: ignore[no-untyped-def]
     lines = session["line"]
     if _starts(lines, way, n, _LENGTH):
         at = wide(_AT[_LENGTH + 1] - _AT[_LENGTH])
-        while at < n and lines[way, at] == _BLANK:
+        while at < n and (lines[way, at] == _BLANK or lines[way, at] == _TAB):
             at += 1
         session["length"][way] = number(lines, way, at, n)
     elif _starts(lines, way, n, _ENCODING):
-        session["is_chunked"][way] = 1
+        session["is_chunked"][way] = _is_chunked(lines, way, n)
     elif way == 0 and _starts(lines, way, n, _AUTHORIZATION):
         session["is_authorized"] = 1
+
+
+@helper
+def _is_chunked(lines, way, n):  # type: ignore[no-untyped-def]
+    """Whether chunked is the last transfer coding of a line (RFC 9112 6.3)."""
+    # Bounds: what is before the word is the header's name, or what follows it.
+    at = n - len(_CHUNKED)
+    if at < _AT[_ENCODING + 1] - _AT[_ENCODING]:
+        return False
+    before = lines[way, at - 1]
+    is_word = before in (_BLANK, _TAB, _COMMA) or at == _AT[_ENCODING + 1] - _AT[_ENCODING]
+    return is_word and is_at(lines, way, at, _CHUNKED, _BEGIN, wide(len(_CHUNKED)))
 
 
 @helper

@@ -9,7 +9,10 @@ A prompt is what a Telnet or rlogin responder has written of an unfinished line,
 originator's next byte comes.
 
 HTTP: the rules see request lines. An answer of 200 to 399 is a success, 401 to a request with
-`Authorization` a failure; bodies are stepped over by Content-Length and chunk lengths.
+`Authorization` a failure; bodies are stepped over by Content-Length and chunk lengths. An answer
+is taken for that to the last request seen: where requests are sent before answers come, a HEAD
+among them, bodies may be taken for answers, which ends the reading of that side, or answers for
+bodies, which are then not counted.
 """
 
 from enum import IntEnum
