@@ -90,7 +90,9 @@ def test_a_column_that_never_varied_is_an_alarm_when_it_does(order):
     rows = [bundle.preprocess.apply(part.astype(np.float32))[:, -1] for part in (benign, strange)]
 
     assert (rows[0] == 0).all()
-    assert (rows[1] == 5).all()
+    # The last column is a class: a word that training did not show changes two inputs at once, so
+    # that each has its share of the clip.
+    assert rows[1] == pytest.approx(5 / 2**0.5)
     assert (errors_of(bundle, strange) > errors_of(bundle, benign)).mean() > 0.95
 
 
