@@ -195,6 +195,14 @@ def learn_handshake(p: dict[str, Any], talk: dict[str, Any], fwd: Side, rev: Sid
 
 def bucket_of(here: tuple[int, ...], there: tuple[int, ...], p: dict[str, Any]) -> int:
     """The top 6 bits of the hash of a flow without VLAN."""
-    a, b = (mix(mix(mix(high) ^ low) ^ port) for high, low, port in (here, there))
+    a, b = (end_hash(*end) for end in (here, there))
     meta = 6 | p["ip_version"] << 8 | p["tunnel_id"] << 32
     return mix(mix((a & b) ^ meta) ^ (a ^ b)) >> 58
+
+
+def end_hash(*words: int) -> int:
+    """Hash of high and low half of an address, and port, with seed 0."""
+    state = 0
+    for word in words:
+        state = mix(state ^ word) ^ (word << 23 | word >> 41) % 2**64
+    return state

@@ -64,8 +64,8 @@ FLOW_FAULTS = (
     ),
     Fault(
         "flows/hashing.py",
-        'b = _endpoint(record["dst_hi"], record["dst_lo"], dst_port, seed)',
-        'b = _endpoint(record["dst_hi"], record["dst_lo"], src_port, seed)',
+        'b = _one_way(record["dst_hi"], record["dst_lo"], dst_port, seed)',
+        'b = _one_way(record["dst_hi"], record["dst_lo"], src_port, seed)',
     ),
     Fault(
         "flows/hashing.py",

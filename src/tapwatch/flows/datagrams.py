@@ -24,7 +24,7 @@ from tapwatch.flows.hashing import wide
 
 _LARGEST_BYTES: Final = 65_535
 _UNIT_BYTES: Final = 8
-#: What of a fragment of IPv6 its whole datagram does not count: the fixed header and the fragment's.
+#: What the length of an IPv6 datagram does not count: its fixed header and that of the fragment.
 _IPV6_BYTES: Final = 40 + 8
 _MORE_FRAGMENTS: Final = 1
 

@@ -1,4 +1,10 @@
-"""Flow hashes: 64 bits, symmetric in direction for the table, ordered for the public flow id."""
+"""Flow hashes: 64 bits, symmetric in direction for the table, ordered for the public flow id.
+
+The table's hash cannot be computed backwards, for replays have a seed that everybody knows:
+`mix` is a bijection, and whoever can run it backwards writes a capture all of whose flows have one
+hash. So each of its rounds adds what went in to what comes out, as compression functions do
+(Preneel, Govaerts, Vandewalle 1993). What remains is to try keys until they fall close together.
+"""
 
 from typing import Any, Final
 
@@ -11,6 +17,9 @@ _M2: Final = np.uint64(0x94D049BB133111EB)
 _S1: Final = np.uint64(30)
 _S2: Final = np.uint64(27)
 _S3: Final = np.uint64(31)
+#: How far a word is turned before it is added: without that, rounds of equal words could cancel.
+_TURN: Final = np.uint64(23)
+_TURN_BACK: Final = np.uint64(64 - 23)
 
 #: Seed of public ids: they are the same in every run, whatever the table's own seed.
 ID_SEED: Final = np.uint64(0x7461707761746368)
@@ -51,6 +60,18 @@ def _endpoint(hi: Any, lo: Any, port: Any, seed: Any) -> Any:
 
 
 @njit
+def _fold(state: Any, word: Any) -> Any:
+    # The word, and not the state, is what an attacker chooses: for a given result there is no way
+    # back from `mix(x) ^ turned(x ^ state)` to x but to try.
+    return mix(state ^ word) ^ (word << _TURN | word >> _TURN_BACK)
+
+
+@njit
+def _one_way(hi: Any, lo: Any, port: Any, seed: Any) -> Any:
+    return _fold(_fold(_fold(seed, hi), lo), np.uint64(port))
+
+
+@njit
 def meta_word(proto: Any, ip_version: Any, vlan: Any, tunnel_id: Any) -> Any:
     """Pack what the key has beside the endpoints: 8 + 8 + 16 + 32 bits, without loss."""
     low = wide(proto) | wide(ip_version) << 8 | (wide(vlan) + 1) << 16
@@ -59,12 +80,12 @@ def meta_word(proto: Any, ip_version: Any, vlan: Any, tunnel_id: Any) -> Any:
 
 @njit
 def table_hash(record: Any, src_port: int, dst_port: int, meta: Any, seed: Any) -> Any:
-    """Hash a key so that both directions are equal.
+    """Hash a key so that both directions are equal, and none can be found for a given hash.
 
     `a & b` and `a ^ b` determine the sum of a and b, so nothing but the order is lost.
     """
-    a = _endpoint(record["src_hi"], record["src_lo"], src_port, seed)
-    b = _endpoint(record["dst_hi"], record["dst_lo"], dst_port, seed)
+    a = _one_way(record["src_hi"], record["src_lo"], src_port, seed)
+    b = _one_way(record["dst_hi"], record["dst_lo"], dst_port, seed)
     return mix(mix((a & b) ^ meta) ^ (a ^ b))
 
 
