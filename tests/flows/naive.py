@@ -45,12 +45,17 @@ class Flow:
 
     def latest(self, *directions: int) -> int | None:
         """Latest time of the last row that has packets of these directions, the running one too."""
-        if times := self.times(*directions):
+        if times := self.side_times(*directions):
             return max(times)
         return self.before.latest(*directions) if self.before else None
 
     def times(self, *directions: int) -> list[int]:
         return [p["ts_ns"] for p, d in self.packets if d in directions]
+
+    def side_times(self, *directions: int) -> list[int]:
+        """Times for gaps: the first packet of a direction is not before the row."""
+        times = self.times(*directions)
+        return [max(times[0], self.packets[0][0]["ts_ns"]), *times[1:]] if times else []
 
     def closing(self) -> EndReason | None:
         """Why the connection is closing: what came first of RST and FIN both ways."""
@@ -231,11 +236,11 @@ def link(flow: Flow, p: dict[str, Any], d: int, src_port: int, dst_port: int) ->
 
 def latest_gap(flow: Flow, *directions: int) -> int:
     """Time from the packet before to the latest; where that is the first of a row, over the cut."""
-    times = flow.times(*directions)
+    times = flow.side_times(*directions)
     if len(times) > 1:
         return gaps(times)[-1]
     before = flow.before.latest(*directions) if flow.before else None
-    return 0 if before is None else max(0, times[0] - before)
+    return 0 if before is None else max(0, flow.times(*directions)[0] - before)
 
 
 def gaps(times: list[int]) -> list[int]:
@@ -317,7 +322,7 @@ def row(flow: Flow, reason: EndReason, end_ns: int) -> dict[str, Any]:
         if p["proto"] == 6 and p["transport_header_bytes"] and p["tcp_flags"] & FIN
     }
     out["fin_seen"] = sum(1 << d for d in fin_seen)
-    kinds = [gaps(flow.times(0, 1)), gaps(flow.times(0)), gaps(flow.times(1))]
+    kinds = [gaps(flow.side_times(*which)) for which in ((0, 1), (0,), (1,))]
     out["gap_sum_ns"] = [sum(kind) for kind in kinds]
     parts = zip(*(summary(kind) for kind in kinds), strict=True)
     names = ("gap_mean_ns", "gap_m2_ns2", "gap_min_ns", "gap_max_ns")

@@ -133,17 +133,20 @@ def highest(side: list[dict[str, Any]]) -> int:
 
 def _walk(side: list[dict[str, Any]]) -> tuple[int, list[dict[str, Any]]]:
     top, again = 0, []
-    has_said = False
-    for i, p in enumerate(side):
+    has_said = has_number = False
+    for p in side:
         flags, payload = p["tcp_flags"], max(p["payload_bytes"], 0)
-        length = 0 if flags & RST else payload + bool(flags & SYN) + bool(flags & FIN)
+        if flags & RST:
+            has_said = True
+            continue
+        length = payload + bool(flags & SYN) + bool(flags & FIN)
         end = (p["tcp_seq"] + length) % 2**32
         asks = flags & (SYN | ACK | RST) == SYN
         ahead = (end - top + 2**31) % 2**32 - 2**31  # with its sign
         keep_alive = length == payload == 1 and ahead == 0
         is_attempt = asks and not has_said and ahead != 0
-        if i == 0 or (length and (ahead > 0 or is_attempt)):
-            top = end
+        if not has_number or (length and (ahead > 0 or is_attempt)):
+            top, has_number = end, True
         elif length and not keep_alive:
             again.append(p)
         has_said = has_said or not asks

@@ -256,6 +256,20 @@ def test_retransmissions():
         assert rows["retransmissions"].tolist() == [[again, 0]], (seq, flags, payload_bytes)
 
 
+def test_a_first_rst_sets_no_number():
+    """Its number may be any: what its side sends then is the first that counts."""
+    reset = packet(0, tcp_flags=RST, tcp_seq=2**31 + 500, payload_bytes=7)
+    for flags in (RST, RST | ACK, RST | FIN):
+        rows, _ = filed([reset | {"tcp_flags": flags}, packet(1, 2, 1, tcp_seq=9)])
+        assert rows["highest_seq"].tolist() == [[0, 9]]
+
+    data = [packet(k, tcp_seq=3 * 2**30, payload_bytes=100) for k in (1, 2)]
+    rows, _ = filed([reset, *data])
+
+    assert rows["highest_seq"].tolist() == [[3 * 2**30 + 100, 0]]
+    assert rows["retransmissions"].tolist() == [[1, 0]]
+
+
 def test_sequence_numbers_wrap():
     """Past 2**32 - 1 comes 0; before it lies what is old."""
     top = 2**32

@@ -224,6 +224,32 @@ def test_late_packets_are_counted_and_never_make_a_negative_gap():
     assert (row["first_ts_ns"], row["last_ts_ns"]) == (craft.T0 + 10 * S, craft.T0 + 11 * S)
 
 
+def test_a_first_answer_from_before_the_flow_makes_no_gap_longer_than_it():
+    """Gaps of a direction begin where the row does, however old its first packet claims to be."""
+    rows = table_of([packet(10), packet(4, 2, 1), packet(12, 2, 1), packet(13)])
+
+    [row], links, _ = craft.file_all(rows)
+
+    assert_agree(rows)
+    assert row["gap_sum_ns"].tolist() == [3 * S, 3 * S, 2 * S]
+    assert row["last_ts_ns"] - row["first_ts_ns"] == 3 * S
+    assert (links["gap_direction_ns"] // S).tolist() == [0, 0, 2, 3]
+
+
+def test_a_late_first_answer_behind_a_cut_makes_no_gap_longer_than_the_row():
+    """The packet's own gap goes on over the cut; the next one begins where the row does."""
+    config = FlowConfig(active_timeout_s=61.0)
+    times = [(0, 0), (60, 1), (90, 0), (70, 1), (95, 1)]
+    rows = table_of([packet(t, 1 + side, 2 - side) for t, side in times])
+
+    assert_agree(rows, config)
+    ended, links, _ = craft.file_all(rows, config=config)
+
+    assert ended["is_continuation"].tolist() == [0, 1]
+    assert (links["gap_direction_ns"] // S).tolist() == [0, 0, 90, 10, 5]
+    assert ended["gap_sum_ns"][1].tolist() == [5 * S, 0, 5 * S]
+
+
 def test_damaged_time_stamps_do_no_harm():
     """The ends of 64 bits are clamped: no overflow, rows come out once, times stay ordered."""
     rows = table_of([packet(0) | {"ts_ns": t} for t in (-(1 << 63), 0, (1 << 63) - 1, 5)])

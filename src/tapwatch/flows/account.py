@@ -67,7 +67,9 @@ def _add_gaps(row: Any, ts_ns: int, d: int, link: Any) -> None:
     if n_direction == 0:
         if wide(row["conn_history"][d]) & HEARD:
             gap_direction = max(ts_ns - row["direction_last_ts_ns"][d], 0)
-        row["direction_last_ts_ns"][d] = ts_ns
+        # Gaps of a direction lie within the row, so none begins before it. What came before a cut
+        # is older than the row, or the cut would have come sooner.
+        row["direction_last_ts_ns"][d] = max(ts_ns, row["first_ts_ns"])
     else:
         last = row["direction_last_ts_ns"][d]
         gap_direction = max(ts_ns - last, 0)

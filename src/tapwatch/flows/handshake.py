@@ -35,6 +35,7 @@ _FIN_BOTH_WAYS: Final = 3
 _SEQ_MASK: Final = 0xFFFF_FFFF
 _SAID: Final = 1  # bits of NODE.said, for the forward direction; those for backward are twice these
 _SYN_SEEN: Final = 4
+_NUMBER_KNOWN: Final = 16
 
 
 @njit
@@ -51,9 +52,15 @@ def timeout_class(row: Any) -> int:
 
 
 @njit
-def has_sent(node: Any, direction: int) -> bool:
-    """Tell whether a direction has sent any segment."""
-    return bool((wide(node["said"]) >> direction) & (_SAID | _SYN_SEEN))
+def has_number(node: Any, direction: int) -> bool:
+    """Tell whether a direction has sent any segment but RST: `sequence` knows its number."""
+    return bool((wide(node["said"]) >> direction) & _NUMBER_KNOWN)
+
+
+@njit
+def note_number(node: Any, direction: int) -> None:
+    """Remember that the number of a direction is known."""
+    node["said"] = wide(node["said"]) | (_NUMBER_KNOWN << direction)
 
 
 @njit

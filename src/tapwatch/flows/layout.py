@@ -75,7 +75,8 @@ NODE: Final = np.dtype(
         ("isn", "<u4", 2),  # initial sequence number by direction, see `handshake`
         ("tag", "<u4"),
         ("list", "u1"),  # timeout class whose list it is in
-        ("said", "u1"),  # bits: 1 (2 backward) has sent more than SYNs, 4 (8) has sent a SYN
+        # bits: 1 (2 backward) has sent more than SYNs, 4 (8) a SYN, 16 (32) any segment but RST
+        ("said", "u1"),
     ],
     align=True,
 )
