@@ -150,14 +150,90 @@ def test_blocks_do_not_show(tmp_path, monkeypatch):
     assert whole[2] == [f"l{k}" for k in range(40)]
 
 
-def test_a_line_without_end_does_not_fill_the_memory(tmp_path, monkeypatch):
-    """A line that is longer than a block is left out and counted."""
+@pytest.mark.parametrize("end", ["\n", "", f"\n{KDD}"])
+@pytest.mark.parametrize("n_bytes", [1500, 5000, 10_000])
+def test_a_line_without_end_does_not_fill_the_memory(tmp_path, monkeypatch, n_bytes, end):
+    """A line that is longer than a block is left out and counted once; its end is no row."""
     monkeypatch.setattr(kdd_csv, "_BLOCK_BYTES", 1000)
+    most, whole = [], kdd_csv._rows
+    monkeypatch.setattr(kdd_csv, "_rows", lambda *a: most.append(len(a[0])) or whole(*a))
 
-    values, _, _, counts = read(table_of(tmp_path, KDD, "x" * 5000, KDD))
+    for label in ("x", "," + KDD):
+        long = "x" * n_bytes + label
+        path = tmp_path / "long"
+        path.write_text(f"{KDD}\n{long}{end}")
+        values, _, _, counts = read(kdd_csv.open_table(path))
+        assert len(values) == 1 + end.count("normal")
+        assert counts == {"line_malformed": 1}
+    assert max(most) <= 3000
 
-    assert len(values) == 2
-    assert counts["line_malformed"] >= 1
+
+def test_a_line_longer_than_a_block_is_not_kept(tmp_path, monkeypatch):
+    """What has no end is given up a block later, however much follows."""
+    monkeypatch.setattr(kdd_csv, "_BLOCK_BYTES", 1000)
+    path = tmp_path / "file"
+    path.write_text(f"{KDD}\n{'x' * 100_000}")
+
+    longest = max(map(len, kdd_csv._blocks(path, dict.fromkeys(kdd_csv.COUNTS, 0))))
+
+    assert longest < 2000
+
+
+SPELLINGS = [
+    *("7", "7.", "7.0", ".5", "+7", "-7", "-0", "7e2", "7E+2", "7e-2", " 7", "7\t", "007", "1e39"),
+    *("1e400", "7e", "0x7", "7_0", "7 0", "", ".", "nan", "inf", "-inf", "NULL", "7f", "true"),
+    *("\0", "\u0667", "1" * 60),
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_whether_a_row_stays_does_not_depend_on_its_neighbours(tmp_path, spelling):
+    """Beside rows that are read at once, and beside such as make all be looked at one by one."""
+    path, seen = tmp_path / "file", []
+    odd = [line("x.", src_bytes="many"), line("\u00e9."), line("x.", src_bytes="1") + ",1"]
+    for neighbours in ([], odd[:1], odd[1:2], odd, [odd[0], odd[2]], odd[2:], [" "]):
+        rows = [KDD, line("sought.", count=spelling), *neighbours]
+        path.write_text("\n".join(rows), "utf-8")
+        values, _, labels, counts = read(kdd_csv.open_table(path))
+        counts = Counter(counts)
+        counts.subtract(
+            number_unreadable=odd[0] in neighbours,
+            line_malformed=(odd[2] in neighbours) + (" " in neighbours),
+        )
+        at = SCHEMA.names.index("count")
+        sought = [v for v, label in zip(values[:, at], labels, strict=True) if label == "sought"]
+        seen.append((sought, {reason: n for reason, n in counts.items() if n}))
+    assert all(one == seen[0] for one in seen)
+
+
+@pytest.mark.parametrize("head", ["\ufeff", "\ufeff" + ",".join(SCHEMA.names) + "\n", "\n", "\r\n"])
+@pytest.mark.parametrize("duration", ["0", "0.0", "1e3"])
+def test_files_are_known_by_their_first_row(tmp_path, head, duration):
+    """Behind a byte order mark, column names or an empty line; numbers may have points."""
+    path = tmp_path / "file"
+    path.write_text(head + line("x.", duration=duration) + "\n", "utf-8", newline="")
+
+    assert kdd_csv.recognise(path)
+    values, _, labels, counts = read(kdd_csv.open_table(path))
+    assert (values[0, 0], labels, counts) == (float(duration), ["x"], {})
+
+
+def test_a_directory_is_none_of_these_files(tmp_path):
+    """Recognising does not raise; opening says why."""
+    assert not kdd_csv.recognise(tmp_path)
+    with pytest.raises(CaptureError, match="cannot be read: Is a directory"):
+        kdd_csv.open_table(tmp_path)
+
+
+def test_what_follows_the_compressed_part_is_counted(tmp_path):
+    """Rows before it are there."""
+    path = tmp_path / "file.gz"
+    path.write_bytes(gzip.compress(f"{KDD}\n".encode() * 1000) + b"no gzip member")
+
+    values, _, _, counts = read(kdd_csv.open_table(path))
+
+    assert len(values) == 1000
+    assert counts == {"file_truncated": 1}
 
 
 def test_a_compressed_file_cut_short_gives_what_it_has(tmp_path):

@@ -10,6 +10,7 @@ left out and counted, by reason.
 """
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from functools import partial
@@ -31,17 +32,22 @@ KIND: Final = "kdd_csv"
 #: What is counted, and what it means.
 COUNTS: Final = {
     "line_malformed": "another number of fields than the first row; left out",
-    "number_unreadable": "a field that is no finite number; row left out",
+    "number_unreadable": "a field that is no number, or too large a one; row left out",
     "number_out_of_range": "a negative number, or a rate above 1; row left out",
     "protocol_unknown": "a protocol other than tcp, udp and icmp; row left out",
     "service_unknown": "a service that is none of the 70; taken as other",
     "flag_unknown": "a flag that is none of the 11; taken as OTH",
-    "file_truncated": "the compressed file ends in the middle; what came before is there",
+    "file_truncated": "the compressed file ends in the middle, or is damaged; what came before "
+    "is there",
 }
 
 _N_COLUMNS: Final = len(KDD_COLUMNS)
 _FIELDS: Final = (_N_COLUMNS, _N_COLUMNS + 1, _N_COLUMNS + 2)
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_MARK: Final = b"\xef\xbb\xbf"  # UTF-8's byte order mark
+#: What pyarrow takes for a number, but for NaN and infinity.
+_NUMBER: Final = re.compile(rb"[ \t]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*")
+_DAMAGE: Final = (EOFError, zlib.error, gzip.BadGzipFile)
 _HEAD_BYTES: Final = 16_384
 _BLOCK_BYTES: Final = 1 << 22
 _SECOND_NS: Final = 1_000_000_000
@@ -50,14 +56,14 @@ _CATCH_ALL: Final = {"service": ("other", "service_unknown"), "flag": ("OTH", "f
 
 
 def recognise(path: Path) -> bool:
-    """Whether the first row of the file is one of these files'.
+    """Whether the first row of the file is one of these files'; a directory is none.
 
     Raises
     ------
     OSError
         The file cannot be read.
     """
-    return _fields_of(path) > 0
+    return not path.is_dir() and _fields_of(path) > 0
 
 
 def open_table(path: Path, schema: Schema | None = None) -> Table:
@@ -104,21 +110,22 @@ def _fields_of(path: Path) -> int:
     with _open(path) as file:
         try:
             head = file.read(_HEAD_BYTES)
-        except (EOFError, zlib.error, gzip.BadGzipFile):
+        except _DAMAGE:
             return 0
-    lines = [line for line in head.splitlines()[:3] if line.strip() and not _is_header(line)]
+    lines = head.removeprefix(_MARK).splitlines()[:3]
+    lines = [line for line in lines if line.strip() and not _is_header(line)]
     fields = [field.strip() for field in lines[0].split(b",")] if lines else []
     is_row = (
         len(fields) in _FIELDS
         and fields[KDD_AT.protocol_type].decode("latin-1") in PROTOCOLS
         and fields[KDD_AT.flag].decode("latin-1") in FLAGS
-        and fields[KDD_AT.duration].isdigit()
+        and _NUMBER.fullmatch(fields[KDD_AT.duration]) is not None
     )
     return len(fields) if is_row else 0
 
 
 def _is_header(line: bytes) -> bool:
-    return line.removeprefix(b"\xef\xbb\xbf").lstrip(b"\"' ").lower().startswith(b"duration")
+    return line.lstrip(b"\"' ").lower().startswith(b"duration")
 
 
 def _parts(path: Path, n_fields: int, counts: dict[str, int]) -> Iterator[TablePart]:
@@ -138,11 +145,16 @@ def _parts(path: Path, n_fields: int, counts: dict[str, int]) -> Iterator[TableP
 
 def _blocks(path: Path, counts: dict[str, int]) -> Iterator[bytes]:
     """Yield whole lines, some megabytes at once; a line that is longer than a block is left out."""
-    rest, is_first = b"", True
+    rest, is_first, is_inside = b"", True, False
     with _open(path) as file:
         while True:
             fresh = _read(file, counts)
             text = rest + fresh
+            if is_inside:  # a line that is left out
+                text = text.partition(b"\n")[2]
+                is_inside = bool(fresh) and b"\n" not in fresh
+            if is_first:
+                text = text.removeprefix(_MARK).lstrip(b"\r\n")
             end = text.rfind(b"\n") + 1 if fresh else len(text)
             block, rest = text[:end], text[end:]
             if is_first and _is_header(block.partition(b"\n")[0]):
@@ -154,7 +166,7 @@ def _blocks(path: Path, counts: dict[str, int]) -> Iterator[bytes]:
                 return
             if len(rest) > _BLOCK_BYTES:
                 counts["line_malformed"] += 1
-                rest = b""
+                rest, is_inside = b"", True
 
 
 def _read(file: BufferedReader, counts: dict[str, int]) -> bytes:
@@ -165,7 +177,7 @@ def _read(file: BufferedReader, counts: dict[str, int]) -> bytes:
         while n_bytes < _BLOCK_BYTES and (piece := file.read1(_BLOCK_BYTES)):
             pieces.append(piece)
             n_bytes += len(piece)
-    except (EOFError, zlib.error):
+    except _DAMAGE:
         counts["file_truncated"] = 1
     return b"".join(pieces)
 
@@ -177,18 +189,24 @@ def _rows(
 
     if not block.isascii():  # pyarrow cannot tell us of a line that is no UTF-8
         block = _readable(block, n_fields, counts)
+    malformed = {"line_malformed": 0}
     try:
-        table = _parse(block, n_fields, counts)
+        table = _parse(block, n_fields, malformed)
+        counts["line_malformed"] += malformed["line_malformed"]
     except pa.ArrowInvalid:
         # Some field of the block is no number: such lines are sought one by one.
-        table = _parse(_readable(block, n_fields, counts), n_fields, {"line_malformed": 0})
+        block = _readable(block, n_fields, counts)
+        if not block:  # pyarrow has no tables without lines
+            return np.empty((0, _N_COLUMNS), np.float32), ()
+        table = _parse(block, n_fields, {"line_malformed": 0})
     values = np.empty((table.num_rows, _N_COLUMNS), np.float32)
     is_good = np.ones(table.num_rows, np.bool_)
     for at, column in enumerate(KDD_COLUMNS):
         if column.categories:
             values[:, at] = _indices(table.column(at), column.name, column.categories, counts)
         else:
-            values[:, at] = table.column(at).to_numpy()
+            with np.errstate(over="ignore"):  # what float32 cannot hold is infinity
+                values[:, at] = table.column(at).to_numpy()
     is_finite = np.isfinite(values).all(axis=1)
     counts["number_unreadable"] += int(np.count_nonzero(~is_finite))
     is_known = values[:, KDD_AT.protocol_type] >= 0
@@ -215,7 +233,7 @@ def _parse(block: bytes, n_fields: int, counts: dict[str, int]) -> Any:
     kinds |= dict.fromkeys(names[_N_COLUMNS:], pa.binary())
     return csv.read_csv(
         pa.BufferReader(block),
-        csv.ReadOptions(use_threads=False, column_names=names, block_size=2 * _BLOCK_BYTES),
+        csv.ReadOptions(use_threads=False, column_names=names, block_size=4 * _BLOCK_BYTES),
         csv.ParseOptions(quote_char=False, invalid_row_handler=leave_out),
         csv.ConvertOptions(column_types=kinds, strings_can_be_null=False),
     )
@@ -227,20 +245,15 @@ def _readable(block: bytes, n_fields: int, counts: dict[str, int]) -> bytes:
     kept = []
     for line in block.splitlines():
         fields = line.split(b",")
-        if not line.strip():
+        if not line:
             continue
         if len(fields) != n_fields:
             counts["line_malformed"] += 1
-        elif all(_is_number(fields[at]) for at in numbers):
+        elif all(_NUMBER.fullmatch(fields[at]) for at in numbers):
             kept.append(line)
         else:
             counts["number_unreadable"] += 1
     return b"\n".join(kept)
-
-
-def _is_number(field: bytes) -> bool:
-    # Stricter than `float`, which takes what pyarrow does not: blanks inside, underscores, "1_0".
-    return field.replace(b".", b"", 1).isdigit()
 
 
 def _indices(
