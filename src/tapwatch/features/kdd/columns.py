@@ -8,9 +8,9 @@ Windows see connections in the order in which they come out: by (order_ns, end_n
 are those with a time in (time - 2 s, time], this one included; the time is end_ns, or the latest
 time before where that is later: rows that came out early, for too many waited, may be ahead of it.
 What is open when the source ends counts by its last packet instead, for it ends all at once, and
-recent begins anew where that time goes back. The host's history is its last `kdd.host_window` connections as a responder, this one
-included. Rates are rounded to two decimals, halves up, as in the published files; they are of
-counts before their caps.
+recent begins anew where that time goes back. The host's history is its last `kdd.host_window`
+connections as a responder, this one included. Rates are rounded to two decimals, halves up, as in
+the published files; they are of counts before their caps.
 
 Content columns are of what was read of the clear text, side by side: of segments that arrive out of
 order the one that was overtaken is lost, as a gap is. A session that had to make room for others
