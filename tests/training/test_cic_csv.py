@@ -272,6 +272,8 @@ def test_rates_without_a_duration_are_0(build, word, file):
         ({"init_fwd_win_byts": -2}, "negative_amount"),
         ({"flow_duration": "12x"}, "unreadable_number"),
         ({"tot_fwd_pkts": "1_0"}, "unreadable_number"),
+        ({"tot_fwd_pkts": '"5"'}, "quoted"),
+        ({"tot_fwd_pkts": "nan(1)"}, "not_finite"),
         ({"Dst__Port": 65_536}, "port_or_protocol"),
         ({"Src__Port": 1.5}, "port_or_protocol"),
         ({"Protocol": 256}, "port_or_protocol"),
@@ -370,6 +372,99 @@ def test_a_byte_order_mark_and_windows_line_ends(file):
     assert counted(table) == {}
 
 
+@pytest.mark.parametrize("end", [b"\r", b"\r\n", b"\n"])
+@pytest.mark.parametrize("block_bytes", [700, 701, 4 << 20])
+def test_every_end_of_a_line_is_one(end, block_bytes, file, monkeypatch):
+    """Of Unix, of Windows, of old Macs; a border between its two bytes makes no second line."""
+    monkeypatch.setattr(cic_csv_lines, "BLOCK_BYTES", block_bytes)
+    lines = [line_of(Build.CIC_2018, tot_fwd_pkts=k) for k in range(1, 31)]
+    made(file, Build.CIC_2018, *lines, "1,2,3", ",".join(header_of(Build.CIC_2018)), "")
+    for content in (file.read_bytes(), file.read_bytes().rstrip(b"\n")):
+        file.write_bytes(content.replace(b"\n", end))
+        table = open_table(file)
+
+        assert read(table)[0]["tot_fwd_pkts"].tolist() == list(range(1, 31))
+        n_empty = content.endswith(b"\n\n")
+        expected = {"wrong_number_of_fields": 1, "repeated_header": 1, "empty_line": n_empty}
+        assert counted(table) == {name: n for name, n in expected.items() if n}
+
+
+@pytest.mark.parametrize("block_bytes", [5000, 90_000, 4 << 20])
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_line_is_too_long_wherever_it_stands(is_last, block_bytes, file, monkeypatch):
+    """65,536 bytes are read, one more is not: within a block, over its border, without an end."""
+    monkeypatch.setattr(cic_csv_lines, "BLOCK_BYTES", block_bytes)
+    build = Build.CIC_2018
+    fill = cic_csv_lines.LINE_BYTES - len(line_of(build, Label=""))
+    longest, longer = (line_of(build, Label="x" * n) for n in (fill, fill + 1))
+    lines = [line_of(build), longest, longer, line_of(build)]
+    made(file, build, *(lines[:3] if is_last else lines))
+    if is_last:
+        file.write_bytes(file.read_bytes().removesuffix(b"\n"))
+    table = open_table(file)
+
+    assert len(read(table)[1]) == (2 if is_last else 3)
+    assert counted(table) == {"line_too_long": 1}
+
+
+@pytest.mark.parametrize("other", ["x", '"5"', "", "1"])
+def test_a_cell_is_judged_alike_whatever_its_neighbours(other, file):
+    """NaN in brackets, blanks and signs mean the same in a block with a cell that is no number."""
+    build = Build.CIC_2018
+    cells = ["nan(1)", "-nan(ind)", " 7\t", "+8", "1_0", " "]
+    lines = [line_of(build, tot_fwd_pkts=cell) for cell in cells]
+    table = open_table(made(file, build, *lines, line_of(build, tot_fwd_pkts=other)))
+
+    columns, _, _ = read(table)
+    known = {"x": "unreadable_number", '"5"': "quoted", "": "not_finite"}
+    expected = {"not_finite": 3, "unreadable_number": 1}
+    if other in known:
+        expected[known[other]] = expected.get(known[other], 0) + 1
+    assert columns["tot_fwd_pkts"].tolist() == [7, 8, *([1] if other == "1" else [])]
+    assert counted(table) == expected
+
+
+def test_a_bad_cell_and_a_short_line_are_counted_once_each(file):
+    """A block that is read twice, for its bad cell, has not twice as many short lines."""
+    build = Build.CIC_2018
+    lines = [line_of(build), "1,2", line_of(build, tot_fwd_pkts="x"), "", line_of(build)]
+    table = open_table(made(file, build, *lines))
+
+    assert len(read(table)[1]) == 2
+    assert counted(table) == {
+        "wrong_number_of_fields": 1,
+        "unreadable_number": 1,
+        "empty_line": 1,
+    }
+
+
+def without_times(build, *lines):
+    """Header and lines without their time stamps."""
+    place = [name.strip() for name in header_of(build)].index("Timestamp")
+    rows = [header_of(build), *(line.split(",") for line in lines)]
+    return [",".join(row[:place] + row[place + 1 :]) for row in rows]
+
+
+def test_ordinals_go_on_from_block_to_block(file, monkeypatch):
+    """Where no time is told, rows are a second apart, over the whole file."""
+    monkeypatch.setattr(cic_csv_lines, "BLOCK_BYTES", 1500)
+    build = Build.CIC_2018
+    file.write_text("\n".join(without_times(build, *[line_of(build)] * 20)) + "\n")
+
+    assert read(open_table(file))[1] == [k * 10**9 for k in range(1, 21)]
+
+
+@pytest.mark.parametrize("duration_us", [86_400e6, 86_400e6 + 1, 1e30, 3e38])
+def test_no_flow_lasts_longer_than_a_day(duration_us, file):
+    """Its last packet comes a day after its first at most, whatever the file says."""
+    table = open_table(
+        made(file, Build.CIC_2018, line_of(Build.CIC_2018, flow_duration=duration_us))
+    )
+
+    first = int(np.datetime64("2017-07-05T09:10:11", "ns").astype(int))
+    assert read(table)[1] == [first + 86_400 * 10**9]
+
+
 @pytest.mark.parametrize("block_bytes", [700, 1024, 5000])
 def test_block_borders_do_not_show(block_bytes, file, monkeypatch):
     """Wherever the file is cut, the rows, times, labels and counts are the same."""
@@ -445,12 +540,16 @@ def test_time_stamps(stamp, expected, reason, file):
 def test_a_time_stamp_that_is_none_is_that_of_the_row_before(file):
     """At the beginning there is none before: the epoch."""
     stamps = ["never", "05/07/2017 09:10:11", "32/13/2017 09:10:11", "", "2017-07-07 11:59:50"]
+    stamps += ["31/02/2018 09:10:11", "29/02/2018 09:10", "31/04/2018 01:02:03 PM"]
+    stamps += ["2018-02-30 09:10:11", "29/02/2020 09:10:11"]
     lines = [line_of(Build.FIXED, Timestamp=stamp) for stamp in stamps]
     table = open_table(made(file, Build.FIXED, *lines))
 
     second = at("2017-07-05T09:10:11")
-    assert read(table)[1] == [at("1970-01-01"), second, second, second, at("2017-07-07T11:59:50")]
-    assert counted(table) == {"time_unreadable": 3}
+    third = at("2017-07-07T11:59:50")
+    last = at("2020-02-29T09:10:11")
+    assert read(table)[1] == [at("1970-01-01"), second, second, second, *[third] * 5, last]
+    assert counted(table) == {"time_unreadable": 7}
 
 
 @pytest.mark.parametrize("build", BUILDS)
@@ -529,13 +628,14 @@ def test_any_bytes_are_rows_or_counted(tmp_path_factory, lines):
     """No exception, all values finite and labels as many; good lines around them are read."""
     path = tmp_path_factory.getbasetemp() / "any.csv"
     head = ",".join(header_of(Build.CIC_2018)).encode()
-    body = [line.replace(b"\n", b" ") for line in lines]
-    path.write_bytes(b"\n".join([head, GOOD, *body, GOOD, b""]))
+    content = b"\n".join([head, GOOD, *lines, GOOD, b""])
+    path.write_bytes(content)
+    n_lines = len(content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")) - 2
     table = open_table(path)
 
     columns, times, labels = read(table)
     left_out = sum(n for reason, n in table.counts.items() if COUNTS[reason].endswith("left out"))
-    assert len(times) == len(labels) == len(body) + 2 - left_out >= 2
+    assert len(times) == len(labels) == n_lines - left_out >= 2
     assert all(np.isfinite(column).all() for column in columns.values())
 
 

@@ -25,7 +25,7 @@ from tapwatch.features.flow.columns import FLOW_COLUMNS, FLOW_SCHEMA
 from tapwatch.features.schema import make_schema
 from tapwatch.tables import Column, Schema
 from tapwatch.training.cic_csv_defects import DEFECTS, PREFIX
-from tapwatch.training.cic_csv_lines import Block, read_blocks
+from tapwatch.training.cic_csv_lines import Block, line_feeds, read_blocks
 from tapwatch.training.cic_csv_names import (
     DST_PORT,
     LABEL,
@@ -48,6 +48,7 @@ COUNTS: Final = {
     "wrong_number_of_fields": "not as many fields as the header has; left out",
     "repeated_header": "the header once more; left out",
     "empty_line": "nothing, or nothing but commas; left out",
+    "quoted": "a number in quotation marks, which these tables do not have; left out",
     "unreadable_number": "a cell that is no number; left out",
     "not_finite": "NaN, Infinity or an empty cell, other than in a rate of duration 0; left out",
     "negative_time": "a negative duration or gap: packets out of order; left out",
@@ -153,7 +154,7 @@ def open_table(path: Path, schema: Schema | None = None, *, keep_defective: bool
 
 def _find_header(path: Path) -> Header | None:
     with path.open("rb") as file:
-        line, end, _ = file.read(_HEADER_BYTES).replace(b"\r", b"\n").partition(b"\n")
+        line, end, _ = line_feeds(file.read(_HEADER_BYTES)).partition(b"\n")
     return read_header(line) if end else None
 
 
@@ -231,6 +232,7 @@ class _Reader:
         leave_out(
             "empty_line", _all(np.isnan(column) for column in numbers.values()) & ~block.unreadable
         )
+        leave_out("quoted", block.quoted)
         leave_out("unreadable_number", block.unreadable)
         mended = self._mend(block)
         wanted = [numbers[name] for name in self._sources.values()]

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 #: The builds before the corrected one, and tables that a spreadsheet wrote again.
 _DAY_FIRST: Final = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M")
 _WITH_HALF: Final = ("%d/%m/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M %p")
+#: How a format begins -> where the day stands.
+_DAYS: Final = {"%d": r"^(?P<day>\d{1,2})/", "%Y": r"^\d{4}-\d\d-(?P<day>\d\d) "}
 _HOUR_NS: Final = 3600 * 10**9
 _DAY_HOURS: Final = 24
 #: Both data sets were captured by day. An hour before this one is of the afternoon.
@@ -58,7 +60,11 @@ def read_times(texts: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
 
 
 def _parsed(words: pa.Array, form: str) -> NDArray[np.int64]:
-    return _as_ns(pc.strptime(words, format=form, unit="s", error_is_null=True))
+    times = pc.strptime(words, format=form, unit="s", error_is_null=True)
+    # The 31st of February is read as the 3rd of March.
+    days = pc.struct_field(pc.extract_regex(words, _DAYS[form[:2]]), "day")
+    is_same = pc.equal(pc.day(times), days.cast(pa.int64()))
+    return _as_ns(pc.if_else(is_same, times, None))
 
 
 def _iso(words: pa.Array) -> NDArray[np.int64]:
