@@ -135,6 +135,21 @@ def test_a_host_is_its_own_entity():
     assert second is None
 
 
+def test_alerts_about_a_host_are_one_a_window_and_name_no_protocol():
+    """Windows may overlap: of two with the same packets, the time they end tells them apart."""
+    rows = [made.row(order_ns=at_ns) for at_ns in (1, 2, 2)]
+
+    def alerts(view):
+        return judged(Policy(AlertsConfig(hold_down_s=0)), made.scores(rows, view=view))
+
+    first, second, third = alerts("host")
+    assert first.alert_id != second.alert_id == third.alert_id
+    assert first.proto == ""
+    first, second, _ = alerts("flow")
+    assert first.alert_id == second.alert_id
+    assert first.proto == "TCP"
+
+
 def test_the_rate_limit_counts_minutes_of_packet_time():
     """What exceeds the limit is kept back until the next minute, and then told of."""
     policy = Policy(AlertsConfig(rate_limit_per_min=2))

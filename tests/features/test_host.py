@@ -7,6 +7,8 @@ from tapwatch.alerts import Policy
 from tapwatch.config import AlertsConfig, FlowConfig, WindowsConfig
 from tapwatch.features import VIEWS
 from tapwatch.features.arithmetic import mix
+from tapwatch.features.host.layout import PAIR, TASK
+from tapwatch.features.host.memory import is_new_pair
 from tapwatch.tables import FLOW, FRAME, LINK, PACKET, EndReason, Traffic
 from tests.alerts import made as alerts_made
 from tests.features.host_craft import (
@@ -447,6 +449,30 @@ def test_rows_come_out_in_order_and_say_why():
     assert (rows["last_ts_ns"] - T0).tolist() == [0, S, S, 6 * S, 6 * S]
     assert rows["packets"].tolist() == [[0, 1], [1, 0], [1, 1], [0, 1], [1, 0]]
     assert set(rows["vlan"].tolist()) == {-1}
+
+
+def test_a_row_names_the_interface_of_its_first_packet():
+    """Of each host; what is evicted has one too."""
+    packets = [
+        packet(0, 1, 2, interface=3),
+        packet(1, 1, 2, interface=4),
+        packet(2, 7, 2, interface=5),
+    ]
+
+    _, _, rows, _ = made(packets)
+
+    assert rows["interface"].tolist() == [3, 3, 5]
+
+
+def test_who_was_met_longest_ago_is_forgotten_first():
+    """Where the four places of a pair are taken."""
+    pairs, tasks = np.zeros(4, PAIR), np.zeros(1, TASK)
+    tasks["horizon_ns"] = 1000
+    met = [(2, True), (4, True), (6, True), (8, True), (2, False), (10, True)]
+    after = [(2, False), (6, False), (8, False), (10, False), (4, True)]
+
+    for now_ns, (hashed, is_new) in enumerate(met + after, 1):
+        assert is_new_pair(pairs, np.uint64(hashed), now_ns, tasks[0]) == is_new, now_ns
 
 
 def test_silence_ends_a_window():

@@ -337,6 +337,22 @@ def test_a_time_that_goes_back_counts_as_the_latest():
     assert [in_words(b)[0]["count"] for b in (first, late, after)] == [1, 2, 1]
 
 
+def test_a_time_that_went_back_moves_neither_the_end_nor_what_a_full_window_keeps():
+    """What counted at the latest time is as old as that, not as its own."""
+    view = VIEWS["kdd"](np.float64)
+    for end_s in (10, 8):
+        update(view, ended_flows(1, end_ns=end_s * SECOND))
+    last = ended_flows(1, end_ns=11 * SECOND, last_ts_ns=9 * SECOND)
+    assert in_words(view.finish(last))[0]["count"] == 1
+
+    full = VIEWS["kdd"](np.float64, kdd_config(window_connections=16))
+    times = [10.0, *[8.5] * 16, 11.0]
+    counts = [
+        in_words(update(full, ended_flows(1, end_ns=round(t * SECOND))))[0]["count"] for t in times
+    ]
+    assert counts[-1] == 16
+
+
 def test_what_is_open_at_the_end_counts_by_its_last_packet():
     """All end at once, which says nothing; so the window begins anew by last packets."""
     view = VIEWS["kdd"](np.float64)

@@ -449,6 +449,20 @@ def test_who_makes_room_does_not_depend_on_batches(batch):
     assert unread(view)["evicted"] == 0
 
 
+def test_a_row_makes_room_before_the_packets_of_its_own_time():
+    """A connection that ended just then is not evicted by one that begins."""
+    view = VIEWS["kdd"](np.float64, small_config())
+    parts = [segments(21, [(0, b"CWD a\r\n")], connection=c) for c in range(1, 18)]
+    packets, links = (np.concatenate([p[k] for p in parts]) for k in (0, 1))
+    packets["clock_ns"] = 3 * SECOND
+    packets["clock_ns"][:-1] -= 1
+
+    made = view.update(Traffic(parts[0][2], packets, links, ended(21, 1, 3 * SECOND), 0))
+
+    assert made.values[:, 9].tolist() == [1]
+    assert unread(view)["evicted"] == 0
+
+
 def flooded(batch: int, **keys):
     """Values of the view, itself, and its early rows, of a flood at one and the same time."""
     n = 1600
