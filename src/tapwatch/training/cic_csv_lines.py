@@ -93,7 +93,7 @@ def _whole_lines(path: Path, counts: dict[str, int]) -> Iterator[bytes]:
                 rest, is_too_long = b"", True
             if end:
                 yield _plain(_short_lines(whole, counts) + end)
-    if rest:
+    if rest or (held and not is_too_long):
         yield _plain(rest + b"\n")
 
 
