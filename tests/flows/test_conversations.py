@@ -17,7 +17,7 @@ from tapwatch.flows import FlowTable
 from tapwatch.flows.conversation_kernel import analyse
 from tapwatch.flows.conversation_table import Conversations
 from tapwatch.flows.layout import KEY, TASK
-from tapwatch.tables import LINK, PACKET
+from tapwatch.tables import LINK, PACKET, TcpAnalysis
 from tests.flows import naive_conversations as naive
 from tests.flows.agreement import as_dicts
 from tests.flows.segment_cases import CASES
@@ -213,6 +213,43 @@ def test_batches_workers_and_suspension_change_nothing():
         assert found == expected[0]
         for name in ("held", "capacity", "evicted_total"):
             assert counts[f"conversations_{name}"] == expected[1][f"conversations_{name}"]
+
+
+@pytest.mark.kernel
+def test_what_is_forgotten_next_is_known_after_suspension():
+    """Four conversations a bucket: lists, tags and rows given back are part of the state."""
+    rng = np.random.default_rng(11)
+    which = np.minimum(rng.geometric(0.005, 2000), 600)
+    segments = [
+        Segment(k, int(rng.integers(2)), ACK, int(rng.integers(1, 9)), 1, 1, conversation=int(c))
+        for k, c in enumerate(which)
+    ]
+    rows, config = rows_of(segments), ConversationsConfig(capacity=256)
+
+    expected = analysed(rows, config)
+
+    assert expected[0] == naive.analyse(as_dicts(rows), 256)
+    assert expected[1]["conversations_evicted_total"] > 200
+    for batch in (90, 700):
+        assert analysed(rows, config, batch=batch, suspend=True) == expected
+
+
+@pytest.mark.kernel
+def test_a_round_trip_of_no_time_is_not_known():
+    """After a handshake within one time stamp, 3 ms are taken; the next ACK with a time tells."""
+    segments = [
+        Segment(0, 0, SYN, 1000),
+        Segment(0, 1, SYN | ACK, 5000, 1001),
+        Segment(0, 0, ACK, 1001, 5001),
+        Segment(0, 0, ACK, 1001, 5001, 100),
+        Segment(0, 0, ACK, 1101, 5001, 100),
+        Segment(2, 0, ACK, 1101, 5001, 50, says=TcpAnalysis.OUT_OF_ORDER),
+        Segment(2.5, 0, ACK, 1101, 5001, 50, says=TcpAnalysis.RETRANSMISSION),
+    ]
+    rows = rows_of(segments)
+
+    assert_agree(rows)
+    assert [bits for bits, _ in analysed(rows)[0]] == [int(segment.says) for segment in segments]
 
 
 def vars_of(segment: Segment) -> dict[str, Any]:

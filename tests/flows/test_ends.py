@@ -250,6 +250,20 @@ def test_a_late_first_answer_behind_a_cut_makes_no_gap_longer_than_the_row():
     assert ended["gap_sum_ns"][1].tolist() == [5 * S, 0, 5 * S]
 
 
+def test_a_suspended_flow_knows_the_first_numbers_of_both_sides():
+    """A SYN of either side with its own first number is a repetition, with the other's a reuse."""
+    for seq, expected in ((500, ["EOF"]), (100, ["PORT_REUSE", "EOF"])):
+        late = segment(0.3, SYN, back=True, tcp_seq=seq)
+        rows = table_of([*HANDSHAKE, segment(0.25, ACK, back=True, tcp_seq=501), late])
+
+        assert reasons(craft.file_all(rows)[0]) == expected
+        assert reasons(craft.file_all(rows, borders=(3, 4), suspend=True)[0]) == expected
+    for seq, expected in ((100, ["EOF"]), (500, ["PORT_REUSE", "EOF"])):
+        rows = table_of([*HANDSHAKE, segment(0.3, SYN, tcp_seq=seq)])
+
+        assert reasons(craft.file_all(rows, borders=(3,), suspend=True)[0]) == expected
+
+
 def test_damaged_time_stamps_do_no_harm():
     """The ends of 64 bits are clamped: no overflow, rows come out once, times stay ordered."""
     rows = table_of([packet(0) | {"ts_ns": t} for t in (-(1 << 63), 0, (1 << 63) - 1, 5)])

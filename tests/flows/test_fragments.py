@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tapwatch.config import FlowConfig
 from tests.flows import craft
-from tests.flows.agreement import assert_agree
+from tests.flows.agreement import assert_agree, assert_equal_bytes
 from tests.flows.craft import ICMP, TCP, UDP, packet, table_of
 
 pytestmark = pytest.mark.kernel
@@ -154,6 +154,17 @@ def test_a_datagram_that_made_room_leaves_nothing_behind():
     others = [fragment(0, 24, ip_id=1000 + k) for k in range(600)]
 
     assert wrong(*firsts, *others, twin=False, config=config) == 0
+
+
+def test_a_datagram_goes_on_over_a_suspension():
+    """Ports of the first fragment and the bytes seen are part of the state, at any border."""
+    rows = table_of([A, B, fragment(32, 48), C, fragment(40, 45, more=False, ip_id=9)])
+    expected = craft.file_all(rows)
+
+    assert expected[0]["wrong_fragments"].sum() == 2
+    assert expected[2]["fragments_unmatched"] == 1
+    for border in range(1, len(rows)):
+        assert_equal_bytes(craft.file_all(rows, borders=(border,), suspend=True), expected)
 
 
 def test_the_count_is_of_the_connection():
