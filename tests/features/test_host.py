@@ -1,5 +1,7 @@
 """The host view: who gets rows, when they come out, and what attacks look like in them."""
 
+from itertools import count
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from tapwatch.alerts import Policy
 from tapwatch.config import AlertsConfig, FlowConfig, WindowsConfig
 from tapwatch.features import VIEWS
 from tapwatch.features.arithmetic import mix
+from tapwatch.features.host.dns import name_factor
 from tapwatch.features.host.layout import PAIR, TASK
 from tapwatch.features.host.memory import is_new_pair
 from tapwatch.tables import FLOW, FRAME, LINK, PACKET, EndReason, Traffic
@@ -390,6 +393,26 @@ def test_the_seed_decides_what_falls_together_in_a_set(what):
         assert 130 < row[columns[0]] < 270
         seen.add(tuple(row[column] for column in columns))
     assert len(seen) > 1
+
+
+def same_hash() -> tuple[bytes, bytes]:
+    """Two names that are one to a view with the seed 0."""
+    seen, factor, prime = {}, name_factor(0), (1 << 31) - 1
+    for k in count():
+        name, hashed = b"%08x" % (k * 2_654_435_761 % (1 << 32)), factor + 8
+        for byte in name:
+            hashed = (hashed * factor + byte) % prime
+        if hashed in seen:
+            return seen[hashed], name
+        seen[hashed] = name
+
+
+def test_who_does_not_know_the_seed_cannot_hide_names():
+    """Names that have the same hash with the public seed have others with another."""
+    packets, data = datagrams([dns_message(name) for name in same_hash()])
+
+    assert of_host(1, packets, data)["dns_names"] == 1
+    assert of_host(1, packets, data, flows=FlowConfig(hash_seed=77))["dns_names"] == 2
 
 
 def test_a_flow_counts_its_peer_in_every_window_that_it_has_packets_in():
