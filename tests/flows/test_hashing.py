@@ -61,6 +61,9 @@ def test_no_equal_hashes_by_computing(seed):
         # the low half undoes what the high half did
         "undo": [(k, plain(k ^ seed) ^ target, 7) for k in fixed],
         "undo, added": [(k, plain(k ^ seed) ^ k ^ target, 7) for k in fixed],
+        "undo, state added": [
+            (k, h ^ unmixed(target ^ h), 7) for k in fixed for h in [plain(k ^ seed) ^ seed]
+        ],
         # equal rounds cancel where words are added as they are
         "twins": [(x ^ seed, plain(x) ^ seed, 7) for x in fixed],
         "turned": [(k, plain(k ^ seed) ^ (k << 23 | k >> 41) & MASK ^ target, 7) for k in fixed],

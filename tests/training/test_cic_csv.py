@@ -372,8 +372,11 @@ def test_a_byte_order_mark_and_windows_line_ends(file):
     assert counted(table) == {}
 
 
+HEAD_BYTES = len(",".join(header_of(Build.CIC_2018)))
+
+
 @pytest.mark.parametrize("end", [b"\r", b"\r\n", b"\n"])
-@pytest.mark.parametrize("block_bytes", [700, 701, 4 << 20])
+@pytest.mark.parametrize("block_bytes", [700, HEAD_BYTES + 1, 4 << 20])
 def test_every_end_of_a_line_is_one(end, block_bytes, file, monkeypatch):
     """Of Unix, of Windows, of old Macs; a border between its two bytes makes no second line."""
     monkeypatch.setattr(cic_csv_lines, "BLOCK_BYTES", block_bytes)
