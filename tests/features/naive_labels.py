@@ -139,7 +139,7 @@ class NaiveLabels:
             body = packet.body
             if packet.proto == 6:
                 return self._tcp(packet, gtp)
-            if packet.proto == 17:
+            if packet.proto in (17, 136):
                 if len(body) < 8:
                     return self._in_gtp("UDP", gtp)
                 segment = packet.segment(8, gtp)
@@ -249,7 +249,8 @@ class Asker:
                         break
                     continue
                 if label:
-                    if rule.holds and self.talk.rule is None:
+                    held = self.talk.rule
+                    if rule.holds and (held is None or held.check == Check.STUN):
                         self.talk.rule = rule
                     return label, rule
             if not again:
@@ -337,13 +338,18 @@ class Asker:
     def _http(self, _rule: Rule, certainty: int) -> str:
         data, talk = self.data, self.talk
         if not (is_http(data) and b"\n" in data):
+            if not certainty:
+                return ""
             if data.startswith(b"PRI *"):
                 talk.rule = rule_of("HTTP2")
                 return "HTTP2"
-            if certainty and "connected" in talk.seen and is_client_hello(data):
+            if "connected" in talk.seen and is_client_hello(data):
                 talk.rule = rule_of("SSL")
                 return "again"
-            return ("HTTP" if talk.seen else "TCP") if certainty else ""
+            label = "HTTP" if talk.seen else "TCP"
+            if is_http(data):
+                talk.seen.add("http")
+            return label
         head = data[:2048]
         if not certainty and b"HTTP/" not in head.split(b"\n")[0]:
             return ""
@@ -363,6 +369,8 @@ class Asker:
                 media = media_type(line[13:])
             if is_long and is_upgraded and line.startswith(b"upgr") and line[9:13] == b"webs":
                 self.talk.rule = rule_of("WebSocket")
+            if is_long and is_upgraded and line.startswith(b"upgr") and line[9:12] == b"h2c":
+                self.talk.rule = rule_of("HTTP2")
             here = head.find(b"\n", here) + 1
         return "HTTP"
 
@@ -411,6 +419,27 @@ class Asker:
 
     def _rpc_tcp(self, rule: Rule, certainty: int) -> str:
         return self._rpc_udp(rule, certainty, 4)
+
+    def _stun(self, _rule: Rule, certainty: int) -> str:
+        data = self.data
+        has_cookie = data[4:8] == b"\x21\x12\xa4\x42"
+        if has_cookie and data[0] <= 1 and self.n_bytes >= 20:
+            return "STUN"
+        if not certainty or len(data) < 4 or not 0x40 <= data[0] <= 0x7F:
+            return ""
+        return "STUN" if 0 <= self.n_bytes - 4 - number_at(data, 2) <= 3 else ""
+
+    def _rdp(self, _rule: Rule, _certainty: int) -> str:
+        data, seen = self.data, self.talk.seen
+        if data[:2] != b"\3\0":
+            return "RDP" if "t.125" in seen else "TPKT" if "rdp" in seen else ""
+        if len(data) >= 11 and data[5] >> 4 in (13, 14):
+            seen.add("rdp")
+            return "RDP"
+        if len(data) >= 6 and data[5] == 0xF0:
+            seen.update(("rdp", "t.125"))
+            return "RDP" if data[7:8] in (b"\x64", b"\x68", b"\x7f") else "T.125"
+        return "COTP" if len(data) >= 5 else "TPKT"
 
     def _dhcp(self, _rule: Rule, _certainty: int) -> str:
         data = self.data
@@ -490,9 +519,12 @@ def media_type(value: bytes) -> str:
         return "HTTP"
     if value.startswith(b"text"):
         return "HTTP/XML" if value[5:8] == b"xml" else "HTTP"
+    if value.startswith(b"imag"):
+        return "HTTP/XML" if value[6:10] == b"svg+" else "HTTP"
     if not value.startswith(b"appl"):
         return "HTTP"
-    kinds = {b"json": "HTTP/JSON", b"ocsp": "OCSP"}
+    kinds = {b"json": "HTTP/JSON", b"prob": "HTTP/JSON", b"ocsp": "OCSP"}
+    kinds |= {b"soap": "HTTP/XML", b"rss+": "HTTP/XML"}
     ends = {b"ipp": "IPP", b"xml": "HTTP/XML"}
     return kinds.get(value[12:16]) or ends.get(value[12:15], "HTTP")
 

@@ -239,7 +239,7 @@ class IP:
         src = self.src, number_at(self.body, 0)
         dst = self.dst, number_at(self.body, 2)
         payload = self.body[header_bytes:]
-        is_udp = self.proto == 17
+        is_udp = self.proto in (17, 136)
         n_bytes = max(self.n_bytes, len(self.body)) if is_udp else self.n_bytes
         segment = Segment(payload, max(n_bytes - header_bytes, 0), src, dst, is_udp, gtp)
         if not is_udp:
@@ -249,7 +249,7 @@ class IP:
     def inner(self) -> str | Tunnel:
         if self.proto == 47:
             return _gre(self.body)
-        inner = {4: IPV4, 41: IPV6, 97: ETHERNET, 143: ETHERNET}
+        inner = {4: IPV4, 41: IPV6, 97: ETHERNET, 137: 0x8847, 143: ETHERNET}
         data = self.body[2:] if self.proto == 97 else self.body
         return Tunnel(inner.get(self.proto, (Table.IP, self.proto)), data)
 
@@ -301,6 +301,11 @@ def _vxlan(data: bytes) -> Tunnel | None:
     return Tunnel(ETHERNET, data[8:]) if len(data) > 8 else None
 
 
+def _vxlan_gpe(data: bytes) -> Tunnel | None:
+    kinds = {1: IPV4, 2: IPV6, 3: ETHERNET}
+    return Tunnel(kinds[data[3]], data[8:]) if len(data) > 8 and data[3] in kinds else None
+
+
 def _geneve(data: bytes) -> Tunnel | None:
     if len(data) <= 8 or len(data) <= 8 + 4 * (data[0] & 0x3F):
         return None
@@ -336,13 +341,15 @@ def _gtp(data: bytes) -> Tunnel | None:
 
 
 def _l2tp(data: bytes) -> Tunnel | None:
-    if len(data) < 16:
+    if len(data) < 2:
         return None
     flags = number_at(data, 0)
     if flags & 0x8000 or flags & 15 != 2:
         return None
     here = 6 + (2 if flags & 0x4000 else 0) + (4 if flags & 0x0800 else 0)
     if flags & 0x0200:
+        if len(data) < here + 2:
+            return None
         here += 2 + number_at(data, here)
     return Tunnel(PPP, data[here:]) if here < len(data) else None
 
@@ -362,7 +369,7 @@ def _ayiya(data: bytes) -> Tunnel | None:
 
 _TUNNELS: dict[int, Callable[[bytes], Any]] = {
     4789: _vxlan,
-    4790: _vxlan,
+    4790: _vxlan_gpe,
     6081: _geneve,
     3544: _teredo,
     2152: _gtp,

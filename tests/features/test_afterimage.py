@@ -279,7 +279,7 @@ def test_what_varies_by_rounding_alone_does_not_correlate():
         ({"ether_type": ARP, "eth_src": 13}, {"H", "HH"}),
         ({"ether_type": ARP, "eth_dst": 13}, {"MI", "H", "HH"}),
     ],
-    ids=str,
+    ids=lambda value: " ".join(sorted(map(str, value))) or "none",
 )
 def test_what_is_another_stream(other, shared):
     """A frame differs from one before in this alone: it shares the streams that do not know it."""

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from tapwatch.features import sketch
+from tapwatch.features.host import sketch
 
 pytestmark = pytest.mark.kernel
 

@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 from tapwatch.features.protocol.tables import Knowledge, label_index
 from tapwatch.features.protocol.words import be8, be16, be32, helper
 
+_STUN = label_index("STUN")
+_RDP = label_index("RDP")
+_T125 = label_index("T.125")
+_COTP = label_index("COTP")
+_TPKT = label_index("TPKT")
 _RPC = label_index("RPC")
 _SSH = label_index("SSH")
 _SSHV1 = label_index("SSHv1")
@@ -17,6 +22,7 @@ _BOOTP = label_index("BOOTP")
 
 _DHCP_COOKIE: Final = 0x63825363  # RFC 2131 section 3
 _MAX_OPTIONS: Final = 64
+_STUN_COOKIE: Final = 0x2112A442  # RFC 8489 section 5
 _SSH_BANNER: Final = 0x5353482D  # "SSH-"
 
 
@@ -56,6 +62,40 @@ def ssh_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, is_server: i
                 return int(talk["memory"])
         return _SSH
     return known if known else _SSH
+
+
+@helper
+def stun_label(data: NDArray[np.uint8], lo: int, hi: int, end: int, is_certain: int) -> int:
+    """STUN by its cookie; where it is known, what TURN relays too (RFC 8656 section 12.4)."""
+    # Bounds: kind and length are four bytes, and the cookie four more.
+    if hi - lo < 4:
+        return 0
+    first = be8(data, lo)
+    if first <= 1 and hi - lo >= 8 and be32(data, lo + 4) == _STUN_COOKIE and end - lo >= 20:
+        return _STUN
+    # The length of channel data leaves out its header, and padding to a multiple of four.
+    is_channel = is_certain and 0x40 <= first <= 0x7F
+    return _STUN if is_channel and 0 <= end - lo - 4 - be16(data, lo + 2) <= 3 else 0
+
+
+@helper
+def rdp_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any) -> int:
+    """RDP in TPKT (RFC 1006), and its fast path, in a connection that was asked for; or 0.
+
+    Where T.125 was never seen, TLS is around it, and what comes is no more than TPKT to Wireshark.
+    """
+    # Bounds: version and reserved byte, then each byte of the headers before it is read.
+    if hi - lo < 2 or be16(data, lo) != 0x0300:
+        return _RDP if talk["state"] == 2 else _TPKT if talk["state"] else 0
+    kind = be8(data, lo + 5) if hi - lo >= 6 else 0
+    if kind >> 4 in (0xD, 0xE) and hi - lo >= 11:
+        talk["state"] = max(int(talk["state"]), 1)
+        return _RDP
+    if kind == 0xF0:
+        talk["state"] = 2
+        # What X.224 carries: requests to send, indications of data, and connections of T.125.
+        return _RDP if hi - lo >= 8 and be8(data, lo + 7) in (0x64, 0x68, 0x7F) else _T125
+    return _COTP if hi - lo >= 5 else _TPKT
 
 
 @helper

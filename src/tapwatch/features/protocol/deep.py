@@ -14,6 +14,7 @@ from tapwatch.features.protocol.links import (
     ON,
     TYPE_IPV4,
     TYPE_IPV6,
+    TYPE_MPLS,
     walk,
 )
 from tapwatch.features.protocol.segment import IS_GTP, IS_SIDE, IS_UDP
@@ -65,7 +66,7 @@ def find_segment(
         if label != ON or here > hi:
             label = fallback
             break
-        if proto not in (net.PROTO_TCP, net.PROTO_UDP):
+        if proto not in (net.PROTO_TCP, net.PROTO_UDP, net.PROTO_UDP_LITE):
             label, what, lo = carried(data, proto, here, hi)
         elif proto == net.PROTO_TCP:
             return _read_tcp(data, here, hi, end, addresses, n_bytes, is_gtp, segment)
@@ -163,6 +164,8 @@ def carried(data: NDArray[np.uint8], proto: int, here: int, hi: int) -> tuple[in
         return open_gre(data, here, hi)
     if proto == net.PROTO_ETHERIP:
         return ON, FRAME_OF + LINK_ETHERNET, here + 2
+    if proto == net.PROTO_MPLS:
+        return ON, TYPE_MPLS, here
     if proto == net.PROTO_ETHERNET:
         return ON, FRAME_OF + LINK_ETHERNET, here
     return ON, IP_OF + proto, here

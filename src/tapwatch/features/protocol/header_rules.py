@@ -7,6 +7,8 @@ from tapwatch.features.protocol.rules import ByteTest, Rule, octets
 #: Service access points of OSI's network layer.
 _OSI: Final = (0xFE, 0x14, 0x20, 0x34, 0x54)
 _ISIS: Final = octets("83")
+#: A chunk of SCTP that has all of a message: neither its beginning nor its end is elsewhere.
+_WHOLE_DATA: Final = (*octets("00", 12), ByteTest(13, 3, 3))
 _SMB14, _SMB44 = octets("ff 53 4d 42", 14), octets("ff 53 4d 42", 44)
 
 #: EtherTypes that end there. IPv4, IPv6 and tags go on elsewhere.
@@ -31,6 +33,7 @@ ETHER_RULES: Final[tuple[Rule, ...]] = (
     Rule("WLCCP", (0x872D,)),
     Rule("EAP", (0x888E, 0x88C7), (octets("00", 1),)),
     Rule("EAPOL", (0x888E, 0x88C7)),
+    Rule("LLC", (0x8870,)),
     Rule("Realtek", (0x8899,)),
     Rule("AoE", (0x88A2,)),
     Rule("ECAT", (0x88A4,)),
@@ -75,24 +78,24 @@ IP_RULES: Final[tuple[Rule, ...]] = (
     Rule("IGMP", (2,)),
     Rule("PIMv2", (103,)),
     # SCTP (RFC 9260) by what its first data chunk names as its payload's protocol, or by port.
-    Rule("M3UA (RFC 4666)", (132,), (octets("00", 12) + octets("00 00 00 03", 24),), least=28),
+    Rule("M3UA (RFC 4666)", (132,), (_WHOLE_DATA + octets("00 00 00 03", 24),), least=28),
     Rule(
         "M3UA (RFC 4666)",
         (132,),
-        (octets("0b 59") + octets("00", 12), octets("0b 59", 2) + octets("00", 12)),
+        (octets("0b 59") + _WHOLE_DATA, octets("0b 59", 2) + _WHOLE_DATA),
         least=28,
     ),
-    Rule("DIAMETER", (132,), (octets("00", 12) + octets("00 00 00 2e", 24),), least=28),
+    Rule("DIAMETER", (132,), (_WHOLE_DATA + octets("00 00 00 2e", 24),), least=28),
     Rule(
         "DIAMETER",
         (132,),
-        (octets("0f 1c") + octets("00", 12), octets("0f 1c", 2) + octets("00", 12)),
+        (octets("0f 1c") + _WHOLE_DATA, octets("0f 1c", 2) + _WHOLE_DATA),
         least=28,
     ),
-    Rule("S1AP", (132,), (octets("00", 12) + octets("00 00 00 12", 24),), least=28),
-    Rule("NGAP", (132,), (octets("00", 12) + octets("00 00 00 3c", 24),), least=28),
-    Rule("X2AP", (132,), (octets("00", 12) + octets("00 00 00 1b", 24),), least=28),
-    Rule("M2UA", (132,), (octets("00", 12) + octets("00 00 00 02", 24),), least=28),
+    Rule("S1AP", (132,), (_WHOLE_DATA + octets("00 00 00 12", 24),), least=28),
+    Rule("NGAP", (132,), (_WHOLE_DATA + octets("00 00 00 3c", 24),), least=28),
+    Rule("X2AP", (132,), (_WHOLE_DATA + octets("00 00 00 1b", 24),), least=28),
+    Rule("M2UA", (132,), (_WHOLE_DATA + octets("00 00 00 02", 24),), least=28),
     Rule("SCTP", (132,)),
     Rule("ICMP", (1,)),
     Rule("IGRP", (9,)),

@@ -17,6 +17,7 @@ _PATTERN, _PLAIN, _SOCKS = int(Check.PATTERN), int(Check.PLAIN), int(Check.SOCKS
 _TLS, _DTLS, _QUIC = int(Check.TLS), int(Check.DTLS), int(Check.QUIC)
 _HTTP, _SIP, _SSH = int(Check.HTTP), int(Check.SIP), int(Check.SSH)
 _RPC_TCP, _RPC_UDP = int(Check.RPC_TCP), int(Check.RPC_UDP)
+_STUN, _RDP = int(Check.STUN), int(Check.RDP)
 _DHCP, _DNS_ANY = int(Check.DHCP), int(Check.DNS_ANY)
 
 
@@ -127,6 +128,10 @@ def judge(
         return plain_label(data, lo, hi, talk, label, 1 if check == _SOCKS else 0)
     if check == _SSH:
         return binary.ssh_label(data, lo, hi, talk, is_server)
+    if check == _STUN:
+        return binary.stun_label(data, lo, hi, end, certainty)
+    if check == _RDP:
+        return binary.rdp_label(data, lo, hi, talk)
     if check == _DHCP:
         return binary.dhcp_label(data, lo, hi)
     return label if certainty or binary.is_dns_query(data, lo, hi) else 0

@@ -13,6 +13,7 @@ from tapwatch.features.protocol.words import be8, be16, be24, helper
 ON: Final = -1
 TYPE_IPV4: Final = 0x0800
 TYPE_IPV6: Final = 0x86DD
+TYPE_MPLS: Final = 0x8847
 # What is no EtherType: a frame of a link type, and numbers of the tables of rules.
 _FRAME: Final = 1
 _IP, _SAP, _PPP = 2, 3, 4
@@ -38,7 +39,7 @@ _ETHER_TYPE_MIN: Final = 0x0600
 _ETHERNET_BYTES: Final = 14
 _MAX_HEADERS: Final = 12
 _TYPE_RARP: Final = 0x8035
-_TYPE_PPPOE, _TYPE_MPLS, _TYPE_MPLS_UP = 0x8864, 0x8847, 0x8848
+_TYPE_PPPOE, _TYPE_MPLS_UP = 0x8864, 0x8848
 _TYPE_PPP, _TYPE_BRIDGED, _TYPE_OSI = 0x880B, 0x6558, 0xFEFE
 _LINK_PPP_SERIAL, _LINK_HDLC, _LINK_FRAME_RELAY = 50, 104, 107
 _LINK_SLL, _LINK_SLL2 = 113, 276
@@ -131,7 +132,7 @@ def _cooked(protocol: int) -> int:
 @helper
 def _tag(data: NDArray[np.uint8], what: int, lo: int, hi: int) -> tuple[int, int, int]:
     """What an EtherType announces that is no end: a tag, with the type of what follows last."""
-    if what in (_TYPE_MPLS, _TYPE_MPLS_UP):
+    if what in (TYPE_MPLS, _TYPE_MPLS_UP):
         return _mpls(data, lo, hi)
     if what == _TYPE_PPPOE:
         return (ON, FRAME_OF + LINK_PPP, lo + 6) if hi - lo > 6 else (_OTHER, 0, lo)
@@ -197,7 +198,7 @@ def _ppp_frame(data: NDArray[np.uint8], lo: int, hi: int, know: Knowledge) -> tu
     if protocol == 0x0057:
         return ON, TYPE_IPV6, lo
     if protocol in (0x0281, 0x0283):
-        return ON, _TYPE_MPLS, lo
+        return ON, TYPE_MPLS, lo
     if protocol == 0x0023:
         return ON, SAP_OF + _SAP_OSI, lo
     return ON, PPP_OF + protocol, lo
@@ -215,7 +216,7 @@ def _hdlc(data: NDArray[np.uint8], lo: int, hi: int, know: Knowledge) -> tuple[i
     if what == _TYPE_OSI:
         # One byte of padding comes before the OSI header.
         return ON, SAP_OF + _SAP_OSI, lo + 5
-    is_known = what in (TYPE_IPV4, TYPE_IPV6, 0x2000, _TYPE_MPLS)
+    is_known = what in (TYPE_IPV4, TYPE_IPV6, 0x2000, TYPE_MPLS)
     return (ON, what, lo + 4) if is_known else (_CHDLC, 0, lo)
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tapwatch.features.protocol.conversations import forget
 from tapwatch.features.protocol.judge import judge
+from tapwatch.features.protocol.rules import Check
 from tapwatch.features.protocol.segment import IS_SIDE, IS_UDP
 from tapwatch.features.protocol.tables import AGAIN, Knowledge
 from tapwatch.features.protocol.words import be8, helper, number
@@ -17,6 +18,7 @@ _ANY_PORT: Final = 4
 #: Messages that are followed within one segment; what is behind them begins anew.
 _MAX_PDUS: Final = 64
 _ACK = 16
+_STUN = int(Check.STUN)
 _SEQ_MASK = 0xFFFF_FFFF
 _HALF_SEQ = 0x8000_0000
 
@@ -108,7 +110,9 @@ def ask(
         is_server = 1 if src_port == port else 0
         label = judge(data, lo, hi, end, rule, certainty, is_server, talk, know)
         if label > 0:
-            if know.rules[rule]["holds"] and talk["rule"] == 0:
+            # What STUN has opened the way for takes its place.
+            held = int(np.int64(talk["rule"]))
+            if know.rules[rule]["holds"] and (held == 0 or know.rules[held]["check"] == _STUN):
                 talk["rule"] = rule
             return rule, label
         if label == AGAIN and turn > 0:

@@ -25,6 +25,8 @@ class Check(IntEnum):
     RPC_UDP = auto()
     DHCP = auto()
     DNS_ANY = auto()  # a query on any port
+    STUN = auto()
+    RDP = auto()
 
 
 class Table(IntEnum):
@@ -112,6 +114,27 @@ def octets(digits: str, at: int = 0) -> Pattern:
 
 #: Length in the first four bytes, which does not count itself.
 LENGTH_32: Final = Pdu(4, 0, 4, 4)
+
+
+#: Lines of MGCP (RFC 3435 section 3.2): a verb of four letters, or a code of three digits.
+MGCP_LINES: Final[tuple[Pattern, ...]] = (
+    (*(ByteTest(at, 0xC0, 0x40) for at in range(4)), *octets("20", 4)),
+    octets("3? 3? 3? 20"),
+)
+
+#: GTP before version 2 (3GPP TS 29.060 section 7.1): the kinds of message that there are.
+GTP_KINDS: Final[tuple[Pattern, ...]] = tuple(
+    (ByteTest(0, 0xC0, 0), *octets(kind, 1))
+    for kind in ("0?", "1?", "2?", "3?", "46", "6?", "7?", "80", "81", "f0", "f1", "fe", "ff")
+)
+
+#: Generic headers of DoIP (ISO 13400-2): a version and its inverse.
+DOIP_VERSIONS: Final[tuple[Pattern, ...]] = tuple(
+    octets(versions) for versions in ("01 fe", "02 fd", "03 fc", "04 fb", "ff 00")
+)
+
+#: The first byte of DLSw (RFC 1795 section 3.1): a version, or Cisco's.
+DLSW_VERSIONS: Final[tuple[Pattern, ...]] = (octets("3?"), octets("4b"))
 
 
 def first_bytes(rule: Rule) -> frozenset[int]:

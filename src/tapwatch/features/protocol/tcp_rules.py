@@ -1,9 +1,14 @@
 """What is spoken on TCP: registered ports (IANA's, and those that Wireshark knows) and patterns."""
 
+from itertools import product
 from typing import Final
 
 from tapwatch.features.protocol.rules import (
+    DLSW_VERSIONS,
+    DOIP_VERSIONS,
+    GTP_KINDS,
     LENGTH_32,
+    MGCP_LINES,
     ByteTest,
     Check,
     Pdu,
@@ -15,6 +20,14 @@ from tapwatch.features.protocol.rules import (
 
 _NBSS: Final = Pdu(4, 1, 3, 4)
 _ENIP: Final = Pdu(24, 2, 2, 24, True)
+
+#: Kinds of packets of Oracle's TNS.
+_TNS: Final = tuple(octets(f"{kind:02x}", 4) for kind in (1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14))
+
+#: Four hexadecimal digits, with which lines of Git's protocol begin.
+_GIT_LENGTHS: Final = tuple(
+    octets(f"{a}? {b}? {c}? {d}?") for a, b, c, d in product("346", repeat=4)
+)
 
 TCP_RULES: Final[tuple[Rule, ...]] = (
     # Web and encryption.
@@ -62,7 +75,7 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
     Rule("IRC", (6667, 57000)),
     Rule("XMPP/XML", (5222,), texts("<")),
     Rule("RSYNC", (873,)),
-    Rule("Git", (9418,)),
+    Rule("Git", (9418,), _GIT_LENGTHS, least=4),
     Rule("CVSPSERVER", (2401,)),
     Rule("MSNMS", (1863,)),
     Rule("AIM", (5190,), texts("*")),
@@ -71,16 +84,17 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
     Rule("Chargen", (19,)),
     Rule("TIME", (37,)),
     # Names, directories, authentication.
-    Rule("DNS", (53, 5353), least=12, pdu=Pdu(2, 0, 2, 2)),
+    Rule("DNS", (53, 5353), least=2, pdu=Pdu(2, 0, 2, 2)),
     Rule("LDAP", (389, 3268), (octets("30"), octets("00 0? ?? ??")), check=Check.PLAIN, least=2),
-    Rule("KRB5", (88,), (octets("00 00 ?? ?? 6?"), octets("00 00 ?? ?? 7e")), least=4),
+    Rule("KRB5", (88,), pdu=LENGTH_32),
     Rule("Kpasswd", (464,), least=8),
     Rule("TACACS+", (49,), (octets("c?"),), least=12),
     Rule("DIAMETER", (3868,), (octets("01"),), least=4, pdu=Pdu(4, 1, 3, 0)),
+    Rule("DIAMETER", (3868,), least=8),
     Rule("Socks", (1080,), check=Check.SOCKS),
     # Windows.
     # NetBIOS sessions (RFC 1002 section 4.3), and SMB without NetBIOS on port 445. What is neither
-    # is the middle of a message.
+    # is a message of NetBIOS, or the middle of one.
     Rule("SMB", (139, 445), (octets("00") + text("\xffSMB", 4),), least=8, pdu=_NBSS),
     Rule(
         "SMB2",
@@ -89,8 +103,7 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
         least=8,
         pdu=_NBSS,
     ),
-    Rule("NBSS", (139, 445), tuple(octets(f"8{kind}") for kind in range(1, 6))),
-    Rule("TCP", (139, 445), pdu=_NBSS),
+    Rule("NBSS", (139, 445)),
     Rule(
         "DCERPC",
         (),
@@ -105,32 +118,28 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
         heuristic=True,
     ),
     # ISO transport (RFC 1006) and what remote desktops and S7 put into it.
-    Rule("RDP", (3389,), (octets("03 00 ?? ?? ?? e?"), octets("03 00 ?? ?? ?? d?")), least=12),
-    Rule(
-        "RDP",
-        (3389,),
-        tuple(octets(f"03 00 ?? ?? ?? f0 ?? {first}") for first in ("64", "68", "7f")),
-    ),
-    Rule("T.125", (3389,), (octets("03 00 ?? ?? ?? f0"),)),
+    Rule("RDP", (3389,), check=Check.RDP),
     Rule("S7COMM", (102,), (octets("03 00 ?? ?? ?? f0 ?? 32"),)),
-    Rule("COTP", (102, 3389), (octets("03 00"),), least=5),
-    Rule("TPKT", (102, 3389)),
+    Rule("COTP", (102,), (octets("03 00"),), least=5),
+    Rule("TPKT", (102, 2099, 2945)),
     Rule("VNC", (5500, 5501, 5900, 5901)),
     Rule("VNC", (), texts("RFB 003.", "RFB 004."), least=12, heuristic=True, holds=True),
     # Databases, caches, queues.
     Rule("MySQL", (3306,), check=Check.PLAIN, least=5, pdu=Pdu(4, 0, 3, 4, True)),
-    Rule("PGSQL", (5432,), check=Check.PLAIN),
+    # The first message has no kind before its length.
+    Rule("PGSQL", (5432,), (octets("00"),)),
+    Rule("PGSQL", (5432,), check=Check.PLAIN, pdu=Pdu(5, 1, 4, 1)),
     Rule("TDS", (1433, 2433), least=8),
-    Rule("TNS", (1521,), least=2),
+    Rule("TNS", (1521,), _TNS, least=8),
     Rule(
         "DRDA", (), (octets("?? ?? d0 ?? ?? ?? ?? ?? ?? 41"),), least=10, heuristic=True, holds=True
     ),
     Rule("RESP", (6379,), pdu=None),
     Rule("MEMCACHE", (11211,)),
-    Rule("CQL", (9042,), least=8),
-    Rule("Elasticsearch", (9300,), texts("ES")),
-    Rule("AMQP", (5672,), least=7),
-    Rule("MQTT", (1883,)),
+    Rule("CQL", (9042,), tuple(octets(v) for v in ("03", "04", "05", "83", "84", "85")), least=8),
+    Rule("Elasticsearch", (9300,)),
+    Rule("AMQP", (5672,)),
+    Rule("MQTT", (1883,), least=2),
     Rule("Kafka", (9092,), least=4, pdu=LENGTH_32),
     Rule(
         "OpenWire",
@@ -143,11 +152,25 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
     Rule("Gearman", (4730,)),
     Rule("BEEP", (10288,)),
     Rule("CoAP", (5683,), least=2),
-    Rule("Couchbase", (11210,), least=24),
+    Rule(
+        "Couchbase",
+        (11210,),
+        tuple(octets(magic) for magic in ("08", "18", "80", "81", "82", "83")),
+        least=24,
+    ),
     # Remote procedure calls, objects.
     Rule(
-        "RPC", (111,), check=Check.RPC_TCP, least=4, opens=(0x00, 0x80), heuristic=True, holds=True
+        "RPC",
+        (111,),
+        check=Check.RPC_TCP,
+        least=4,
+        opens=(0x00, 0x80),
+        pdu=Pdu(4, 1, 3, 4),
+        heuristic=True,
+        holds=True,
     ),
+    # On its port, what names no program too.
+    Rule("RPC", (111,)),
     Rule("GIOP", (), texts("GIOP"), least=12, heuristic=True, holds=True),
     Rule(
         "THRIFT",
@@ -161,29 +184,30 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
     Rule("X11", tuple(range(6000, 6064))),
     Rule("9P", (564,), least=7),
     Rule("NCP", (524,), (text("DmdT"), text("tNcP")), least=8, pdu=Pdu(8, 4, 4, 0)),
+    Rule("NCP", (524,), least=8),
     Rule("SRVLOC", (427,)),
     Rule("NDMP", (10000,), (octets("80"),), least=28),
-    Rule("DSI", (548,), least=16),
+    Rule("DSI", (548,), least=12),
     Rule("Lustre", (988,)),
     Rule("Ceph", (), texts("ceph v0"), least=8, heuristic=True, holds=True),
     # Routing and networks.
     Rule("BGP", (179,), pdu=Pdu(19, 16, 2, 0)),
     Rule("LDP", (646,), (octets("00 01"),), least=10, pdu=Pdu(4, 2, 2, 4)),
-    Rule("MSDP", (639,), least=3),
-    Rule("RPKI-RTR", (323,), least=8, pdu=Pdu(8, 4, 4, 0)),
+    Rule("MSDP", (639,)),
+    Rule("RPKI-RTR", (323,), pdu=Pdu(8, 4, 4, 0)),
     Rule("OpenFlow", (6633, 6653), (octets("0? ?? 00 ??"), octets("0? ?? 0? ??")), least=8),
     Rule("PPTP", (1723,)),
-    Rule("OpenVPN", (1194,), pdu=Pdu(2, 0, 2, 2)),
-    Rule("LISP", (4342,), least=8),
+    Rule("OpenVPN", (1194,), least=2, pdu=Pdu(2, 0, 2, 2)),
+    Rule("LISP", (4342,)),
     Rule("PCEP", (4189,), least=4),
-    Rule("CFLOW", (4739,), least=4),
+    Rule("CFLOW", (4739,), (octets("00 09"), octets("00 0a")), least=4),
     Rule("SNMP", (161, 162), (octets("30"),), least=2),
     Rule("ZEBRA", (2600,)),
-    Rule("DLSw", (2065,)),
-    Rule("XOT", (1998,), least=4),
+    Rule("DLSw", (2065,), DLSW_VERSIONS, least=2),
+    Rule("XOT", (1998,), (octets("00 00"),), least=4),
     Rule("DLEP", (854,)),
-    Rule("GTPv2", (2123,), (octets("4?"),), least=8),
-    Rule("GTP", (2123, 2152, 3386), least=8),
+    Rule("GTPv2", (2123, 2152), (octets("4?"), octets("5?")), least=8),
+    Rule("GTP", (2123, 2152, 3386), GTP_KINDS, least=8),
     Rule("WINS-Replication", (42,), least=8),
     Rule("Laplink", (1547,)),
     # Speech and pictures.
@@ -197,9 +221,15 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule("Q.931", (), (octets("03 00 ?? ?? 08"),), least=5, heuristic=True),
     Rule("SKINNY", (2000,), (octets("?? 0? 00 00 ?? 00 00 00"),), least=12),
-    Rule("MGCP", (2427, 2727)),
-    Rule("MEGACO", (2944,)),
-    Rule("MSRP", (2855,)),
+    Rule("MGCP", (2427, 2727), MGCP_LINES),
+    # In text it comes without a packet of TPKT around it too.
+    Rule(
+        "MEGACO",
+        (2944,),
+        (octets("03 00 ?? ??") + text("!/", 4), octets("03 00 ?? ??") + text("ME", 4)),
+    ),
+    Rule("TPKT", (2944,), least=4),
+    Rule("MSRP", (2855,), texts("MSRP ")),
     # Industry and power.
     Rule("Modbus/TCP", (502,), (octets("00 00", 2),), least=8, pdu=Pdu(6, 4, 2, 6)),
     Rule("DNP 3.0", (20000,), (octets("05 64"),), least=2),
@@ -207,7 +237,7 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
     Rule("IEC 60870-5-104", (2404,), (octets("68"),), least=6),
     Rule("SYNCHROPHASOR", (4712,), (octets("aa"),), least=4, pdu=Pdu(4, 2, 2, 0)),
     Rule("CIP", (44818,), (octets("6f 00"), octets("70 00")), least=24, pdu=_ENIP),
-    Rule("ENIP", (44818,), least=24, pdu=_ENIP),
+    Rule("ENIP", (44818,), least=4, pdu=_ENIP),
     Rule(
         "OpcUa",
         (4840,),
@@ -217,17 +247,17 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule("HART_IP", (5094,), least=8, pdu=Pdu(8, 6, 2, 0)),
     Rule("HiSLIP", (4880,), texts("HS"), least=16),
-    Rule("DICOM", (104,), least=6),
+    Rule("DICOM", (104,), tuple(octets(f"0{kind}") for kind in range(1, 8)), least=10),
     Rule("HL7", (2575,), (octets("0b"),), least=4),
-    Rule("OMRON", (9600,), least=10),
+    Rule("OMRON", (9600,), texts("FINS"), least=10),
     Rule("AMS", (48898,), least=6),
     Rule("ANSI C12.22", (1153,), (octets("60"),), least=2),
-    Rule("DoIP", (13400,), least=8),
+    Rule("DoIP", (13400,), DOIP_VERSIONS, least=8),
     Rule("Z39.50", (210,)),
     Rule("KNXnet/IP", (3671,), (octets("06 10"),), least=6),
     Rule("FIX", (), texts("8=FIX.", "8=FIXT.", "8=O\x01"), least=8, heuristic=True, holds=True),
     # Peers and play.
-    Rule("BitTorrent", tuple(range(6881, 6890))),
+    Rule("BitTorrent", tuple(range(6881, 6890)), least=4),
     Rule(
         "BitTorrent",
         (),
@@ -245,10 +275,12 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
         heuristic=True,
         pdu=Pdu(20, 16, 4, 24, True),
     ),
-    Rule("WOW", (3724,), least=1),
+    Rule("WOW", (3724,), least=2),
     Rule("WOWW", (8085,), least=4),
     Rule("kismet", (2501,)),
     Rule("AJP13", (8009,), (octets("12 34"), text("AB")), least=4, pdu=Pdu(4, 2, 2, 4)),
+    Rule("AJP13", (8009,), least=4),
+    Rule("ISAKMP", (500,)),
     Rule("NTP", (123,), least=48),
     Rule("FB_ZERO", (), texts("QTV0", "1QTV0"), least=8, heuristic=True),
 )

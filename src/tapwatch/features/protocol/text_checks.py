@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tapwatch.features.protocol.rules import Table
 from tapwatch.features.protocol.tables import AGAIN, label_index, rule_number
 from tapwatch.features.protocol.tls import is_client_hello
-from tapwatch.features.protocol.words import be8, be16, be32, helper
+from tapwatch.features.protocol.words import be8, be16, be24, be32, helper
 
 _TCP = label_index("TCP")
 _HTTP = label_index("HTTP")
@@ -64,16 +64,20 @@ def http_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any, is_certain:
     On its ports, what comes before any request or response is nobody's.
     """
     if not is_http(data, lo, hi) or not _has_line(data, lo, hi):
+        if not is_certain:
+            return 0
         # Bounds: the preface of HTTP/2 (RFC 9113 section 3.4) is told by its first five bytes.
         if hi - lo >= 5 and be32(data, lo) == 0x50524920 and be8(data, lo + 4) == 0x2A:
             talk["rule"] = _R_HTTP2
             return _HTTP2
-        if not is_certain:
-            return 0
         if talk["state"] == _CONNECTED and is_client_hello(data, lo, hi):
             talk["rule"] = _R_TLS
             return AGAIN
-        return _HTTP if talk["state"] else _TCP
+        label = _HTTP if talk["state"] else _TCP
+        # The beginning of a line is enough for what comes next.
+        if is_http(data, lo, hi):
+            talk["state"] = max(int(talk["state"]), _SEEN)
+        return label
     stop = min(hi, lo + _MAX_HEADER_BYTES)
     if not is_certain and not _has_version(data, lo, stop):
         return 0
@@ -130,6 +134,9 @@ def _read_header(data: NDArray[np.uint8], lo: int, stop: int, talk: Any) -> int:
         # "upgrade: websocket".
         if is_upgraded and word == 0x75706772 and be32(data, here + 9) | _LOWER == 0x77656273:
             talk["rule"] = _R_WEBSOCKET
+        # "upgrade: h2c".
+        if is_upgraded and word == 0x75706772 and be24(data, here + 9) | 0x202020 == 0x683263:
+            talk["rule"] = _R_HTTP2
     return _HTTP
 
 
@@ -144,6 +151,8 @@ def _media_type(data: NDArray[np.uint8], here: int, end: int) -> int:
     major = be32(data, here) | _LOWER
     if major == 0x74657874:  # "text/"
         return _xml(data, here + 5)
+    if major == 0x696D6167:  # "image/svg+xml"
+        return _HTTP_XML if be32(data, here + 6) | 0x202020 == 0x7376672B else _HTTP
     if major != 0x6170706C:  # "application/"
         return _HTTP
     minor = be32(data, here + 12) | _LOWER
@@ -153,6 +162,10 @@ def _media_type(data: NDArray[np.uint8], here: int, end: int) -> int:
         return _OCSP
     if minor >> 8 == 0x697070:  # "ipp"
         return _IPP
+    if minor == 0x70726F62:  # "problem+json"
+        return _HTTP_JSON
+    if minor in (0x736F6170, 0x7273732B):  # "soap+xml", "rss+xml"
+        return _HTTP_XML
     return _xml(data, here + 12)
 
 

@@ -114,9 +114,17 @@ def _open_udp(data: NDArray[np.uint8], port: int, lo: int, hi: int) -> tuple[int
 
 @helper
 def _open_overlay(data: NDArray[np.uint8], port: int, lo: int, hi: int) -> tuple[int, int, int]:
-    """VXLAN (RFC 7348) and Geneve (RFC 8926)."""
-    if port != _GENEVE:
+    """VXLAN (RFC 7348), its generic extension and Geneve (RFC 8926)."""
+    if port == _VXLAN:
         return ON, FRAME_OF + LINK_ETHERNET, lo + 8
+    if port == _VXLAN_GPE:
+        # draft-ietf-nvo3-vxlan-gpe: the fourth byte names what follows.
+        kind = be8(data, lo + 3)
+        if kind == 1:
+            return ON, TYPE_IPV4, lo + 8
+        if kind == 2:
+            return ON, TYPE_IPV6, lo + 8
+        return ON, FRAME_OF + LINK_ETHERNET if kind == 3 else 0, lo + 8
     n_bytes = 8 + 4 * (be8(data, lo) & 0x3F)
     what = be16(data, lo + 2)
     if hi - lo <= n_bytes:
@@ -164,14 +172,16 @@ def _open_gtp(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]
 @helper
 def _open_l2tp(data: NDArray[np.uint8], lo: int, hi: int) -> tuple[int, int, int]:
     """RFC 2661 section 3.1: data messages carry PPP."""
-    # Bounds: flags, then up to 14 bytes of fields that they announce.
-    if hi - lo < 16:
+    # Bounds: the flags, then the size of an offset before it is read.
+    if hi - lo < 2:
         return ON, 0, lo
     flags = be16(data, lo)
     if flags & 0x8000 or flags & 0x000F != 2:
         return ON, 0, lo
     here = lo + 2 + (2 if flags & 0x4000 else 0) + 4 + (4 if flags & 0x0800 else 0)
     if flags & 0x0200:
+        if hi - here < 2:
+            return ON, 0, lo
         here += 2 + be16(data, here)
     return (ON, FRAME_OF + LINK_PPP, here) if here < hi else (ON, 0, lo)
 
