@@ -3,7 +3,7 @@
 import struct
 
 from tests.decode.made import Frame
-from tests.features.labels_made import ethernet, ipv4, ipv6, over_tcp, over_udp, tcp, udp
+from tests.features.labels_made import answer, ethernet, ipv4, ipv6, over_tcp, over_udp, tcp, udp
 
 DNS_QUERY = (
     bytes.fromhex("12 34 01 00 00 01 00 00 00 00 00 00 03")
@@ -55,7 +55,7 @@ CASES: dict[str, tuple[Frame, str]] = {
     "smb2": (over_tcp(445, SMB2), "SMB2"),
     "smb": (over_tcp(139, SMB2.replace(b"\xfe", b"\xff")), "SMB"),
     "netbios session": (over_tcp(139, bytes.fromhex("81 00 00 44") + bytes(68)), "NBSS"),
-    "middle of smb": (over_tcp(445, bytes(range(1, 30))), "TCP"),
+    "no header of netbios": (over_tcp(445, bytes(range(1, 30))), "NBSS"),
     "dcerpc anywhere": (
         over_tcp(49_152, bytes.fromhex("05 00 0b 03 10 00 00 00 48 00 00 00") + bytes(60)),
         "DCERPC",
@@ -81,12 +81,47 @@ CASES: dict[str, tuple[Frame, str]] = {
     "bittorrent": (over_tcp(5555, b"\x13BitTorrent protocol" + bytes(48)), "BitTorrent"),
     "vnc anywhere": (over_tcp(5999, b"RFB 003.008\n"), "VNC"),
     "dns on tcp": (over_tcp(53, struct.pack("!H", len(DNS_QUERY)) + DNS_QUERY), "DNS"),
+    "dns on tcp, its length alone": (over_tcp(53, b"\0\x1d"), "DNS"),
+    "git": (over_tcp(9418, b"0032git-upload-pack /x"), "Git"),
+    "no git": (over_tcp(9418, b"PACK\0\0\0\2"), "TCP"),
+    "tns": (over_tcp(1521, bytes.fromhex("00 3a 00 00 01 00 00 00") + bytes(50)), "TNS"),
+    "no tns": (over_tcp(1521, bytes.fromhex("00 3a 00 00 08 00 00 00") + bytes(50)), "TCP"),
+    "kerberos": (over_tcp(88, b"\0\0\0\x01x"), "KRB5"),
+    "http 2 where no http is": (over_tcp(4444, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "TCP"),
+    "svg": (
+        answer(80, b"HTTP/1.1 200 OK\r\nContent-Type: image/svg+xml; x=y\r\n\r\n<svg/>"),
+        "HTTP/XML",
+    ),
+    "soap": (
+        answer(80, b"HTTP/1.1 200 OK\r\nContent-Type: application/soap+xml\r\n\r\n<x/>"),
+        "HTTP/XML",
+    ),
+    "problem": (
+        answer(80, b"HTTP/1.1 400 No\r\nContent-Type: application/problem+json\r\n\r\n{ }"),
+        "HTTP/JSON",
+    ),
+    "png": (
+        answer(80, b"HTTP/1.1 200 OK\r\nContent-Type: image/png; a=b, c=d\r\n\r\nPNG"),
+        "HTTP",
+    ),
     "mqtt": (over_tcp(1883, bytes.fromhex("c0 00")), "MQTT"),
     "bare ack": (over_tcp(80, b""), "TCP"),
     "unknown": (over_tcp(4321, b"\x01\x02\x03\x04"), "TCP"),
     # UDP.
     "dns": (over_udp(53, DNS_QUERY), "DNS"),
-    "dns too short": (over_udp(53, DNS_QUERY[:11]), "UDP"),
+    "dns, however short": (over_udp(53, DNS_QUERY[:1]), "DNS"),
+    "no ssdp": (over_udp(1900, b"hello world"), "UDP"),
+    "radius without a code": (over_udp(1812, bytes.fromhex("00 02 00 14") + bytes(16)), "UDP"),
+    "mgcp": (over_udp(2427, b"RSIP 1 *@x MGCP 1.0\r\n"), "MGCP"),
+    "mgcp, answered": (over_udp(2427, b"200 1 OK\r\n"), "MGCP"),
+    "no mgcp": (over_udp(2427, b"hello world"), "UDP"),
+    "gtp without a kind": (over_udp(2123, bytes.fromhex("32 0f 00 00") + bytes(8)), "GTP"),
+    "no gtp": (over_udp(2123, bytes.fromhex("32 45 00 00") + bytes(8)), "UDP"),
+    "anything beside dtls": (over_udp(853, QUIC), "DTLS"),
+    "sip elsewhere": (over_udp(5070, b"SUBSCRIBE sip:b@x SIP/2.0\r\n\r\n"), "SIP"),
+    "rpc on its port": (over_udp(111, b"hello world"), "RPC"),
+    "sbus by its length": (over_udp(5050, bytes.fromhex("00 00 00 0a 00 00 00 01 02 03")), "S-Bus"),
+    "no sbus": (over_udp(5050, bytes.fromhex("00 00 00 0b 00 00 00 01 02 03")), "UDP"),
     "dns anywhere": (over_udp(5300, DNS_QUERY), "DNS"),
     "mdns": (over_udp(5353, DNS_QUERY, 5353), "MDNS"),
     "llmnr": (over_udp(5355, DNS_QUERY), "LLMNR"),
@@ -137,6 +172,27 @@ CASES: dict[str, tuple[Frame, str]] = {
     "unknown datagram": (over_udp(4321, bytes.fromhex("fe fd fc fb")), "UDP"),
     # Tunnels.
     "vxlan": (over_udp(4789, bytes.fromhex("08 00 00 00 00 00 01 00") + INNER), "DNS"),
+    "vxlan, generic": (
+        over_udp(4790, bytes.fromhex("0c 00 00 01 00 00 64 00") + INNER[14:]),
+        "DNS",
+    ),
+    "vxlan, generic, ethernet": (
+        over_udp(4790, bytes.fromhex("0c 00 00 03 00 00 64 00") + INNER),
+        "DNS",
+    ),
+    "vxlan, generic, unknown": (
+        over_udp(4790, bytes.fromhex("0c 00 00 09 00 00 64 00") + INNER),
+        "UDP",
+    ),
+    "l2tp, least": (
+        over_udp(1701, bytes.fromhex("00 02 00 01 00 01 ff 03 c0 21 01 01 00 04")),
+        "PPP LCP",
+    ),
+    "udp-lite": (Frame(ethernet(0x0800, ipv4(136, udp(4000, 53, DNS_QUERY)))), "DNS"),
+    "mpls in ip": (
+        Frame(ethernet(0x0800, ipv4(137, bytes.fromhex("00 01 11 40") + INNER[14:]))),
+        "DNS",
+    ),
     "geneve": (over_udp(6081, bytes.fromhex("00 00 65 58 00 00 01 00") + INNER), "DNS"),
     "gtp": (over_udp(2152, bytes.fromhex("30 ff 00 20 00 00 00 01") + INNER[14:]), "GTP <DNS>"),
     "gtp, numbered": (

@@ -432,13 +432,16 @@ class Asker:
     def _rdp(self, _rule: Rule, _certainty: int) -> str:
         data, seen = self.data, self.talk.seen
         if data[:2] != b"\3\0":
-            return "RDP" if "t.125" in seen else "TPKT" if "rdp" in seen else ""
+            if "t.125" in seen and data[0] & 3 == 0 and len(data) >= 2:
+                return "RDP"
+            return "TPKT" if "rdp" in seen else ""
         if len(data) >= 11 and data[5] >> 4 in (13, 14):
             seen.add("rdp")
             return "RDP"
         if len(data) >= 6 and data[5] == 0xF0:
             seen.update(("rdp", "t.125"))
-            return "RDP" if data[7:8] in (b"\x64", b"\x68", b"\x7f") else "T.125"
+            is_rdp = data[7:8] in (b"\x64", b"\x68", b"\x7f")
+            return "RDP" if is_rdp and number_at(data, 2) <= self.n_bytes else "T.125"
         return "COTP" if len(data) >= 5 else "TPKT"
 
     def _dhcp(self, _rule: Rule, _certainty: int) -> str:

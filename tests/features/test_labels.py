@@ -123,6 +123,46 @@ def test_a_proxy_carries_tls_behind_connect():
     ]
 
 
+def test_a_connection_of_rdp_is_known_by_how_it_began():
+    """The fast path has no header of its own; inside TLS, Wireshark sees TPKT at most."""
+    fast, other = over_tcp(3389, bytes.fromhex("c0 80 32 01")), over_tcp(3389, b"\x17\3\3\0\1x")
+    ask = over_tcp(3389, bytes.fromhex("03 00 00 13 0e e0") + bytes(13))
+    attach = over_tcp(3389, bytes.fromhex("03 00 00 08 02 f0 80 28"))
+    part = over_tcp(3389, bytes.fromhex("03 00 05 8d 02 f0 80 64"))
+
+    assert labels_of([fast]) == ["TCP"]
+    assert labels_of([ask, other, fast]) == ["RDP", "TPKT", "TPKT"]
+    assert labels_of([ask, attach, fast, other]) == ["RDP", "T.125", "RDP", "TPKT"]
+    assert labels_of([ask, part]) == ["RDP", "T.125"]
+
+
+def test_channel_data_is_known_where_stun_was_spoken():
+    """TURN relays behind a number and a length; STUN makes room for what comes on its ports."""
+    cookie = over_udp(40_000, bytes.fromhex("00 01 00 00 21 12 a4 42") + bytes(12))
+    channel = over_udp(40_000, bytes.fromhex("40 00 00 05") + b"abcde" + bytes(3))
+    wrong = over_udp(40_000, bytes.fromhex("40 00 00 05") + b"abcd")
+    early = over_udp(40_000, bytes.fromhex("c3 00 00 00 01 08") + bytes(40))
+    short = over_udp(40_000, b"\x45" + bytes(9))
+
+    assert labels_of([channel, cookie, channel, wrong]) == ["UDP", "STUN", "STUN", "UDP"]
+    assert labels_of([cookie, short, early, short]) == ["STUN", "UDP", "QUIC", "QUIC"]
+
+
+def test_a_request_line_may_come_in_pieces():
+    """Its first piece is nobody's, but what follows is HTTP."""
+    frames = [over_tcp(80, b"GET /x HT"), over_tcp(80, b"TP/1.1\r\nHost: a\r\n")]
+
+    assert labels_of(frames) == ["TCP", "HTTP"]
+
+
+def test_http_turns_into_its_second_version():
+    """Upgraded as RFC 7540 section 3.2 has it, or begun with its preface."""
+    upgrade = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    frames = [over_tcp(80, b"GET / HTTP/1.1\r\n\r\n"), answer(80, upgrade), answer(80, bytes(9))]
+
+    assert labels_of(frames) == ["HTTP", "HTTP", "HTTP2"]
+
+
 def test_ssh_has_a_version_when_both_sides_have_spoken():
     """The server's answer to a banner knows it, the client's does not."""
     banner = b"SSH-2.0-OpenSSH_9\r\n"

@@ -79,14 +79,18 @@ def stun_label(data: NDArray[np.uint8], lo: int, hi: int, end: int, is_certain: 
 
 
 @helper
-def rdp_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any) -> int:
+def rdp_label(data: NDArray[np.uint8], lo: int, hi: int, end: int, talk: Any) -> int:
     """RDP in TPKT (RFC 1006), and its fast path, in a connection that was asked for; or 0.
 
     Where T.125 was never seen, TLS is around it, and what comes is no more than TPKT to Wireshark.
     """
     # Bounds: version and reserved byte, then each byte of the headers before it is read.
-    if hi - lo < 2 or be16(data, lo) != 0x0300:
-        return _RDP if talk["state"] == 2 else _TPKT if talk["state"] else 0
+    if hi - lo < 2:
+        return _TPKT if talk["state"] else 0
+    if be16(data, lo) != 0x0300:
+        # The fast path has 0 in the first two bits (MS-RDPBCGR section 2.2.9.1.2).
+        is_fast = talk["state"] == 2 and be8(data, lo) & 3 == 0
+        return _RDP if is_fast else _TPKT if talk["state"] else 0
     kind = be8(data, lo + 5) if hi - lo >= 6 else 0
     if kind >> 4 in (0xD, 0xE) and hi - lo >= 11:
         talk["state"] = max(int(talk["state"]), 1)
@@ -94,7 +98,9 @@ def rdp_label(data: NDArray[np.uint8], lo: int, hi: int, talk: Any) -> int:
     if kind == 0xF0:
         talk["state"] = 2
         # What X.224 carries: requests to send, indications of data, and connections of T.125.
-        return _RDP if hi - lo >= 8 and be8(data, lo + 7) in (0x64, 0x68, 0x7F) else _T125
+        is_whole = be16(data, lo + 2) <= end - lo
+        is_rdp = is_whole and hi - lo >= 8 and be8(data, lo + 7) in (0x64, 0x68, 0x7F)
+        return _RDP if is_rdp else _T125
     return _COTP if hi - lo >= 5 else _TPKT
 
 

@@ -131,7 +131,7 @@ def judge(
     if check == _STUN:
         return binary.stun_label(data, lo, hi, end, certainty)
     if check == _RDP:
-        return binary.rdp_label(data, lo, hi, talk)
+        return binary.rdp_label(data, lo, hi, end, talk)
     if check == _DHCP:
         return binary.dhcp_label(data, lo, hi)
     return label if certainty or binary.is_dns_query(data, lo, hi) else 0

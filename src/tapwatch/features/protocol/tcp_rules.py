@@ -165,7 +165,6 @@ TCP_RULES: Final[tuple[Rule, ...]] = (
         check=Check.RPC_TCP,
         least=4,
         opens=(0x00, 0x80),
-        pdu=Pdu(4, 1, 3, 4),
         heuristic=True,
         holds=True,
     ),
