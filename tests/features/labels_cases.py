@@ -12,6 +12,18 @@ DNS_QUERY = (
     + b"example"
     + bytes.fromhex("00 00 01 00 01")
 )
+
+
+def m3ua(flags: str) -> bytes:
+    """One data chunk of SCTP, with these flags, between ports that say nothing."""
+    return (
+        bytes(12)
+        + bytes.fromhex(f"00 {flags} 00 14")
+        + bytes(8)
+        + bytes.fromhex("00 00 00 03 01 00 03 01")
+    )
+
+
 CLIENT_HELLO = bytes.fromhex("16 03 01 00 2d 01 00 00 29 03 03") + bytes(39)
 HTTP_JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n\r\n{}  "
 STUN = bytes.fromhex("00 01 00 00 21 12 a4 42") + bytes(range(12))
@@ -188,6 +200,56 @@ CASES: dict[str, tuple[Frame, str]] = {
         over_udp(1701, bytes.fromhex("00 02 00 01 00 01 ff 03 c0 21 01 01 00 04")),
         "PPP LCP",
     ),
+    "vxlan, generic, ip version 6": (
+        over_udp(4790, bytes.fromhex("0c 00 00 02 00 00 64 00") + ipv6(58, bytes(8))),
+        "ICMPv6",
+    ),
+    "l2tp, numbered": (
+        over_udp(1701, bytes.fromhex("08 02 00 01 00 01 00 05 00 06 ff 03 c0 21 01 01 00 04")),
+        "PPP LCP",
+    ),
+    "l2tp, ends before its offset": (
+        over_udp(1701, bytes.fromhex("02 02 00 01 00 01")),
+        "L2TP",
+    ),
+    "ethernet in ip": (Frame(ethernet(0x0800, ipv4(97, bytes.fromhex("30 00") + INNER))), "DNS"),
+    "options of tcp in gre": (
+        Frame(
+            ethernet(
+                0x0800,
+                ipv4(
+                    47,
+                    bytes.fromhex("00 00 08 00")
+                    + ipv4(6, tcp(50_001, 4321, b"")[:12] + b"\x60" + bytes(11) + b"RFB 003.008\n"),
+                ),
+            )
+        ),
+        "VNC",
+    ),
+    "authentication": (
+        Frame(
+            ethernet(
+                0x0800,
+                ipv4(51, bytes.fromhex("11 04 00 00") + bytes(20) + udp(4000, 53, DNS_QUERY)),
+            )
+        ),
+        "DNS",
+    ),
+    "dlsw": (over_tcp(2065, bytes.fromhex("4b 00 00 10")), "DLSw"),
+    "no dlsw": (over_tcp(2065, bytes.fromhex("5b 00 00 10")), "TCP"),
+    "service tag": (Frame(ethernet(0x88A8, bytes.fromhex("00 07 88 cc") + bytes(8))), "LLDP"),
+    "rss": (
+        answer(80, b"HTTP/1.1 200 OK\r\nContent-Type: application/rss+xml; a=b\r\n\r\n<x/>"),
+        "HTTP/XML",
+    ),
+    "sctp, a message": (Frame(ethernet(0x0800, ipv4(132, m3ua("03")))), "M3UA (RFC 4666)"),
+    "sctp, its beginning": (Frame(ethernet(0x0800, ipv4(132, m3ua("02")))), "SCTP"),
+    "sctp, its end": (Frame(ethernet(0x0800, ipv4(132, m3ua("01")))), "SCTP"),
+    "rdp, data": (
+        over_tcp(3389, bytes.fromhex("03 00 00 0c 02 f0 80 64 00 07 03 eb")),
+        "RDP",
+    ),
+    "tpkt without more": (over_tcp(3389, bytes.fromhex("03 00 00 07")), "TPKT"),
     "udp-lite": (Frame(ethernet(0x0800, ipv4(136, udp(4000, 53, DNS_QUERY)))), "DNS"),
     "mpls in ip": (
         Frame(ethernet(0x0800, ipv4(137, bytes.fromhex("00 01 11 40") + INNER[14:]))),

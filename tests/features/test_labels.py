@@ -128,11 +128,13 @@ def test_a_connection_of_rdp_is_known_by_how_it_began():
     fast, other = over_tcp(3389, bytes.fromhex("c0 80 32 01")), over_tcp(3389, b"\x17\3\3\0\1x")
     ask = over_tcp(3389, bytes.fromhex("03 00 00 13 0e e0") + bytes(13))
     attach = over_tcp(3389, bytes.fromhex("03 00 00 08 02 f0 80 28"))
+    odd = over_tcp(3389, bytes.fromhex("02 80 32 01"))
     part = over_tcp(3389, bytes.fromhex("03 00 05 8d 02 f0 80 64"))
 
     assert labels_of([fast]) == ["TCP"]
     assert labels_of([ask, other, fast]) == ["RDP", "TPKT", "TPKT"]
     assert labels_of([ask, attach, fast, other]) == ["RDP", "T.125", "RDP", "TPKT"]
+    assert labels_of([ask, attach, odd]) == ["RDP", "T.125", "TPKT"]
     assert labels_of([ask, part]) == ["RDP", "T.125"]
 
 
@@ -144,7 +146,11 @@ def test_channel_data_is_known_where_stun_was_spoken():
     early = over_udp(40_000, bytes.fromhex("c3 00 00 00 01 08") + bytes(40))
     short = over_udp(40_000, b"\x45" + bytes(9))
 
+    long = over_udp(40_000, bytes.fromhex("40 00 00 05") + b"abcde" + bytes(4))
+    cut = over_udp(40_000, bytes.fromhex("00 01 00 00 21 12 a4 42") + bytes(8))
+
     assert labels_of([channel, cookie, channel, wrong]) == ["UDP", "STUN", "STUN", "UDP"]
+    assert labels_of([cookie, long, cut]) == ["STUN", "UDP", "UDP"]
     assert labels_of([cookie, short, early, short]) == ["STUN", "UDP", "QUIC", "QUIC"]
 
 
@@ -202,6 +208,9 @@ def test_what_lies_inside_a_message_is_tcp():
     ]
 
     assert labels_of(frames) == ["SMB2", "TCP", "SMB2", "SMB2", "SMB2"]
+    # The last byte of a message, and the next message behind it.
+    last = over_tcp(445, b"\0" + SMB2, seq=1000 + 203)
+    assert labels_of([over_tcp(445, head, seq=1000), last]) == ["SMB2", "SMB2"]
     # What comes again from before the message, or with its beginning, is looked into.
     before = [over_tcp(445, head, seq=1000), over_tcp(445, head, seq=1000)]
     assert labels_of([*before, over_tcp(445, inside, seq=900)]) == ["SMB2"] * 3
