@@ -439,8 +439,9 @@ class Asker:
             seen.add("rdp")
             return "RDP"
         if len(data) >= 6 and data[5] == 0xF0:
+            is_known = "rdp" in seen
             seen.update(("rdp", "t.125"))
-            is_rdp = data[7:8] in (b"\x64", b"\x68", b"\x7f")
+            is_rdp = is_known and data[7:8] in (b"\x64", b"\x68", b"\x7f")
             return "RDP" if is_rdp and number_at(data, 2) <= self.n_bytes else "T.125"
         return "COTP" if len(data) >= 5 else "TPKT"
 

@@ -135,7 +135,8 @@ def test_a_connection_of_rdp_is_known_by_how_it_began():
     assert labels_of([ask, other, fast]) == ["RDP", "TPKT", "TPKT"]
     assert labels_of([ask, attach, fast, other]) == ["RDP", "T.125", "RDP", "TPKT"]
     assert labels_of([ask, attach, odd]) == ["RDP", "T.125", "TPKT"]
-    assert labels_of([ask, part]) == ["RDP", "T.125"]
+    data = over_tcp(3389, bytes.fromhex("03 00 00 0c 02 f0 80 64 00 07 03 eb"))
+    assert labels_of([ask, part, data]) == ["RDP", "T.125", "RDP"]
 
 
 def test_channel_data_is_known_where_stun_was_spoken():

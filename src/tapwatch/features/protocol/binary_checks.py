@@ -96,10 +96,11 @@ def rdp_label(data: NDArray[np.uint8], lo: int, hi: int, end: int, talk: Any) ->
         talk["state"] = max(int(talk["state"]), 1)
         return _RDP
     if kind == 0xF0:
+        is_known = talk["state"] > 0
         talk["state"] = 2
         # What X.224 carries: requests to send, indications of data, and connections of T.125.
         is_whole = be16(data, lo + 2) <= end - lo
-        is_rdp = is_whole and hi - lo >= 8 and be8(data, lo + 7) in (0x64, 0x68, 0x7F)
+        is_rdp = is_known and is_whole and hi - lo >= 8 and be8(data, lo + 7) in (0x64, 0x68, 0x7F)
         return _RDP if is_rdp else _T125
     return _COTP if hi - lo >= 5 else _TPKT
 

@@ -124,8 +124,11 @@ MGCP_LINES: Final[tuple[Pattern, ...]] = (
 
 #: GTP before version 2 (3GPP TS 29.060 section 7.1): the kinds of message that there are.
 GTP_KINDS: Final[tuple[Pattern, ...]] = tuple(
-    (ByteTest(0, 0xC0, 0), *octets(kind, 1))
-    for kind in ("0?", "1?", "2?", "3?", "46", "6?", "7?", "80", "81", "f0", "f1", "fe", "ff")
+    (ByteTest(0, 0xC0, 0), ByteTest(1, 0xFF, kind))
+    for kind in (
+        *(*range(1, 8), *range(16, 38), *range(48, 63), 70, *range(96, 106), *range(112, 122)),
+        *(128, 129, 240, 241, 254, 255),
+    )
 )
 
 #: Generic headers of DoIP (ISO 13400-2): a version and its inverse.

@@ -22,7 +22,7 @@ _NBSS: Final = Pdu(4, 1, 3, 4)
 _ENIP: Final = Pdu(24, 2, 2, 24, True)
 
 #: Kinds of packets of Oracle's TNS.
-_TNS: Final = tuple(octets(f"{kind:02x}", 4) for kind in (1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14))
+_TNS: Final = tuple(octets(f"{kind:02x}", 4) for kind in range(1, 20))
 
 #: Four hexadecimal digits, with which lines of Git's protocol begin.
 _GIT_LENGTHS: Final = tuple(
