@@ -22,8 +22,10 @@ from tapwatch.features import VIEWS, View
 from tapwatch.flows import FlowTable, describe
 from tapwatch.tables import Alert, FeatureBatch, FrameBatch, Scores, Tally, Traffic
 
-#: Rows of a view that is not one row a packet come out on ticks, before the packets of that time.
+#: Rows that came out at the same packet time are judged in this order: first those of views that
+#: come out on ticks, view by view, then packets, by frame.
 _PACKET_VIEWS = frozenset({"packet", "afterimage", "afterimage_115"})
+_RANK = {view: len(VIEWS) if view in _PACKET_VIEWS else k for k, view in enumerate(VIEWS)}
 
 #: Rows of a view that are scored and judged at once: what explains an alert takes far more memory
 #: than the row, and a flood can end a table full of flows in one second.
@@ -224,9 +226,9 @@ class House:
         for bundle, score in enumerate(scores):
             positions = np.flatnonzero(score.flagged)
             order_ns = score.rows["order_ns"][positions].tolist()
-            is_packet = score.view in _PACKET_VIEWS
+            rank = _RANK[score.view]
             for k, (at_ns, position) in enumerate(zip(order_ns, positions.tolist(), strict=True)):
-                flagged.append((at_ns, is_packet, position, bundle, k))
+                flagged.append((at_ns, rank, position, bundle, k))
         if not flagged:
             return []
         interfaces = self.source.interfaces
@@ -303,8 +305,8 @@ def imbalances(summary: Mapping[str, Any]) -> list[str]:
 def in_parts(held: Mapping[str, FeatureBatch], n_rows: int) -> Iterator[Mapping[str, FeatureBatch]]:
     """Yield the rows of all views in parts of at most `n_rows` a view, at least one part.
 
-    All rows of a part are judged before those of the next: (order_ns, packets after flows,
-    position), as in one part.
+    All rows of a part are judged before those of the next: (order_ns, rank of the view, position),
+    as in one part.
     """
     starts = dict.fromkeys(held, 0)
     while True:
@@ -327,13 +329,13 @@ def _part_ends(
 ) -> dict[str, int]:
     # The next part begins with the earliest of the rows that are one too many in their view.
     borders = [
-        (int(batch.rows["order_ns"][starts[view] + n_rows]), view in _PACKET_VIEWS, starts[view])
+        (int(batch.rows["order_ns"][starts[view] + n_rows]), _RANK[view], starts[view])
         for view, batch in held.items()
         if len(batch) > starts[view] + n_rows
     ]
     if not borders:
         return {view: len(batch) for view, batch in held.items()}
-    border_ns, is_packet, start = min(borders)
+    border_ns, rank, start = min(borders)
     ends = {}
     for view, batch in held.items():
         order_ns = batch.rows["order_ns"]
@@ -341,8 +343,8 @@ def _part_ends(
             int(np.searchsorted(order_ns, border_ns, side)) for side in ("left", "right")
         )
         position = min(max(start + n_rows, first), last)
-        mine = view in _PACKET_VIEWS
-        ends[view] = position if mine == is_packet else (first if mine else last)
+        mine = _RANK[view]
+        ends[view] = position if mine == rank else (first if mine > rank else last)
     return ends
 
 

@@ -51,7 +51,7 @@ def spoil_toml(random: Random, _raw: bytes) -> bytes:
     lines = []
     for section, field in Config.model_fields.items():
         keys = sorted(getattr(field.annotation, "model_fields", ()))
-        if random.random() < 0.5 and keys:
+        if random.random() < 3 / len(Config.model_fields) and keys:
             lines.append(random.choice((f"[{section}]", f"[{section}]", f"[[{section}]]")))
             for key in random.sample(keys, random.randint(0, min(4, len(keys)))):
                 lines.append(f"{key} = {random.choice(_TOML)}")
