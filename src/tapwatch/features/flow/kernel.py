@@ -7,6 +7,7 @@ from numba import njit
 from tapwatch.features.arithmetic import elapsed_ns, finite, ratio
 from tapwatch.features.flow.classes import HAS_PORTS, PORT_CLASS, PROTOCOL_CLASS
 from tapwatch.features.flow.columns import FLOW_AT as AT
+from tapwatch.features.flow_identity import write_flow_identity
 
 _NS_PER_US = 1e3
 _NS_PER_S = 1e9
@@ -37,7 +38,7 @@ def flow_rows(flows, values, rows):  # type: ignore[no-untyped-def]
         _write_periods(flow, out)
         _write_connection(flow, out)
         _write_classes(flow, out)
-        _write_identity(flow, rows[i])
+        write_flow_identity(flow, flow["first_ts_ns"], rows[i])
 
 
 @njit
@@ -211,29 +212,3 @@ def _write_classes(flow, out):  # type: ignore[no-untyped-def]
     has_ports = HAS_PORTS[proto] != 0
     out[AT.src_port_class] = PORT_CLASS[flow["src_port"]] if has_ports else 0.0
     out[AT.dst_port_class] = PORT_CLASS[flow["dst_port"]] if has_ports else 0.0
-
-
-@njit
-def _write_identity(flow, row):  # type: ignore[no-untyped-def]
-    row["order_ns"] = flow["order_ns"]
-    row["frame_number"] = 0
-    row["first_ts_ns"] = flow["first_ts_ns"]
-    row["last_ts_ns"] = flow["last_ts_ns"]
-    row["src_hi"] = flow["src_hi"]
-    row["src_lo"] = flow["src_lo"]
-    row["dst_hi"] = flow["dst_hi"]
-    row["dst_lo"] = flow["dst_lo"]
-    row["flow_id"] = flow["flow_id"]
-    row["flow_first_ts_ns"] = flow["first_ts_ns"]
-    for way in range(2):
-        row["bytes"][way] = flow["wire_bytes"][way]
-        row["packets"][way] = flow["packets"][way]
-    row["vlan"] = flow["vlan"]
-    row["src_port"] = flow["src_port"]
-    row["dst_port"] = flow["dst_port"]
-    row["interface"] = flow["interface"]
-    row["proto"] = flow["proto"]
-    row["ip_version"] = flow["ip_version"]
-    row["end_reason"] = flow["end_reason"]
-    row["direction"] = 0
-    row["is_flow"] = 1

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from tapwatch.features.arithmetic import elapsed_ns
+from tapwatch.features.flow_identity import write_flow_identity
 from tapwatch.features.kdd import windows as w
 from tapwatch.features.kdd.columns import KDD_AT as AT
 from tapwatch.features.kdd.index import helper, wide
@@ -79,7 +80,7 @@ def connection_rows(ended, order, times_ns, contents, windows, raw, rows, is_end
         w.see(windows, is_end)
         _write_recent(answer, is_share, raw, n)
         _write_past(answer, is_share, raw, n)
-        _write_identity(flow, rows[n])
+        write_flow_identity(flow, flow["connection_first_ts_ns"], rows[n])
         n += 1
     return n
 
@@ -174,29 +175,3 @@ def _write_past(answer, is_share, raw, n):  # type: ignore[no-untyped-def]
     raw[n, AT.dst_host_srv_serror_rate] = _rate(answer[w.OF_PAST_BOTH + w.SYN_ERRORS], both)
     raw[n, AT.dst_host_rerror_rate] = _rate(answer[w.OF_PAST + w.REJECTIONS], past)
     raw[n, AT.dst_host_srv_rerror_rate] = _rate(answer[w.OF_PAST_BOTH + w.REJECTIONS], both)
-
-
-@helper
-def _write_identity(flow, row):  # type: ignore[no-untyped-def]
-    row["order_ns"] = flow["order_ns"]
-    row["frame_number"] = 0
-    row["first_ts_ns"] = flow["connection_first_ts_ns"]
-    row["last_ts_ns"] = flow["last_ts_ns"]
-    row["src_hi"] = flow["src_hi"]
-    row["src_lo"] = flow["src_lo"]
-    row["dst_hi"] = flow["dst_hi"]
-    row["dst_lo"] = flow["dst_lo"]
-    row["flow_id"] = flow["flow_id"]
-    row["flow_first_ts_ns"] = flow["first_ts_ns"]
-    for way in range(2):
-        row["bytes"][way] = flow["wire_bytes"][way]
-        row["packets"][way] = flow["packets"][way]
-    row["vlan"] = flow["vlan"]
-    row["src_port"] = flow["src_port"]
-    row["dst_port"] = flow["dst_port"]
-    row["interface"] = flow["interface"]
-    row["proto"] = flow["proto"]
-    row["ip_version"] = flow["ip_version"]
-    row["end_reason"] = flow["end_reason"]
-    row["direction"] = 0
-    row["is_flow"] = 1
