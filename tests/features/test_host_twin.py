@@ -53,8 +53,11 @@ def random_traffic(seed: int, n_packets: int, n_hosts: int, longest_gap_s: float
             "payload_start": STARTS[which],
             "payload_captured_bytes": len(MESSAGES[which]),
             "frag_offset_bytes": int(rng.choice([0, 0, 0, 1480])),
-            "eth_dst": int(rng.choice([2, 2, 2, 0x0100_5E00_0001])),
         }
+        # All packets of a flow, both ways, go to a group or none: the view meets the other host at
+        # the first packet of a flow in a window.
+        flow = src + dst + proto + fields["src_port"] + fields["dst_port"]
+        fields["eth_dst"] = 2 if flow % 4 else 0x0100_5E00_0001
         late_s = float(rng.choice([0, 0, 0, 0, 7.5]))
         p = packet(at_s - late_s, src, dst, **fields)
         p |= {"dst_lo": p["dst_lo"] | int(rng.choice([0, 0, 0, 0, 0xE0, 0xF0])) << 24}
