@@ -16,7 +16,7 @@ PYTHON = [
 ]
 LINES_A_FILE, LINES_A_FUNCTION = 400, 60
 DRAWERS = {"utils", "util", "common", "helpers", "misc", "base"}
-HEAVY = {"numba", "torch", "scapy", "pyshark", "river"}
+HEAVY = {"numba", "torch", "scapy", "pyshark", "river", "sklearn", "scipy", "matplotlib"}
 
 
 def _functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -92,7 +92,7 @@ def _is_njit(decorator: ast.expr) -> bool:
         (["--help"], HEAVY),
         (["--version"], HEAVY),
         (["check-config", "CONFIG"], HEAVY),
-        (["features", "CAPTURE", "--view", "flow", "-o", "OUT"], HEAVY - {"numba"}),
+        (["features", "CAPTURE", "--view", "flow", "-o", "OUT"], HEAVY - {"numba", "scipy"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from tapwatch.detect.autoencoder import (
+from tapwatch.detect.detector import CHUNK_ROWS, Epoch
+from tapwatch.detect.detectors.autoencoder import (
     AutoencoderParameters,
     _chances,
     _epoch,
     _power_mean,
     _validation_loss,
 )
-from tapwatch.detect.detector import CHUNK_ROWS, Epoch
 from tapwatch.detect.registry import DETECTORS
 from tests.detect import naive
 from tests.detect.made import N_PREPROCESSED as N_COLUMNS

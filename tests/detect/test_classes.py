@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapwatch.detect import Scorer, load_bundle
+from tapwatch.detect.detector import by_column
 from tapwatch.detect.preprocess import METHODS, Preprocess, fit_preprocess
 from tapwatch.detect.registry import DETECTORS
 from tapwatch.errors import ArtifactError, ConfigError
@@ -135,14 +136,14 @@ def test_parts_of_an_error_are_summed_by_column(values):
     preprocess, _ = fit_preprocess(values, SCHEMA, SCHEMA.names)
     n_inputs = preprocess.n_inputs
     parts = (2.0 ** np.arange(n_inputs))[None, :] * np.array([[1.0], [3.0]])
-    by_column = preprocess.by_column(parts)
+    summed = by_column(parts, preprocess.column_of)
     n_plain = n_inputs - 7
     wanted = [2.0**k for k in range(n_plain)]
     wanted.insert(2, sum(2.0 ** (n_plain + k) for k in range(4)))
     wanted.insert(preprocess.columns.index("c09"), sum(2.0 ** (n_plain + k) for k in (4, 5, 6)))
 
     assert len(wanted) == len(preprocess.columns)
-    assert by_column.tolist() == [wanted, [3 * x for x in wanted]]
+    assert summed.tolist() == [wanted, [3 * x for x in wanted]]
 
 
 def test_rows_of_classes_do_not_depend_on_their_batch(values):

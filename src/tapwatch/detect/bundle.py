@@ -343,7 +343,7 @@ def _preprocess(
             "preprocess.columns: want columns of the schema, in its order, each once"
         )
     return Preprocess.from_arrays(
-        part.method, part.clip, part.columns, part.classes, schema, arrays
+        part.method, part.clip, part.columns, part.classes, schema, arrays, part.class_height
     )
 
 

@@ -1,9 +1,9 @@
 """Class columns: a word becomes inputs that are 0 but for one.
 
 A column has one input for each word that the training rows showed, and a last one for all others.
-The input of the word that a row has is clip / sqrt(2), the others are 0: one word in place of
-another costs clip ** 2, which is what the furthest value of a plain column costs. So a class weighs
-as much as one column, however many words it has.
+The input of the word that a row has is, if not said otherwise, clip / sqrt(2), the others are 0:
+one word in place of another costs clip ** 2, which is what the furthest value of a plain column
+costs. So a class weighs as much as one column, however many words it has.
 
 On NSL-KDD, with normal rows alone to learn from, heights of clip / sqrt(2) gave an autoencoder an
 area under the curve of .989 to .990; of 1 / sqrt(2), .953 to .957; with rarer words higher, .982.
@@ -59,10 +59,10 @@ class Classes:
         out[:] = 0
         np.put_along_axis(out, place, self.height, axis=1)
 
-    def by_column(self, parts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum parts of an error, (n, W), over the inputs of each column, (n, K)."""
-        sums: NDArray[np.float64] = np.add.reduceat(parts, self._start, axis=1)
-        return sums
+    @property
+    def column_of(self) -> NDArray[np.int64]:
+        """Which of the K columns each input is of, (W,)."""
+        return np.repeat(np.arange(len(self.seen)), [len(words) + 1 for words in self.seen])
 
     def to_words(self, rows: Rows) -> NDArray[np.float64]:
         """The word, (n, K), that inputs (n, W) are nearest to; one that was seen in training."""
@@ -74,16 +74,16 @@ class Classes:
 
 
 def fit_classes(
-    values: NDArray[np.float32], schema: Schema, index: NDArray[np.int64], clip: float
+    values: NDArray[np.float32], schema: Schema, index: NDArray[np.int64], height: float
 ) -> Classes:
     """Fit on training rows (n_rows, n_schema_columns); `index` says which columns are classes."""
     n_categories = np.array([len(schema.columns[k].categories) for k in index], np.int64)
     seen = tuple(np.unique(values[:, k]).astype(np.int64) for k in index)
-    return Classes(index, n_categories, seen, _height(clip))
+    return Classes(index, n_categories, seen, height)
 
 
 def read_classes(
-    schema: Schema, index: NDArray[np.int64], words: Mapping[str, Sequence[str]], clip: float
+    schema: Schema, index: NDArray[np.int64], words: Mapping[str, Sequence[str]], height: float
 ) -> Classes:
     """Build from what a bundle holds.
 
@@ -94,7 +94,7 @@ def read_classes(
         Places in the schema of the class columns that are used.
     words : mapping of column to words
         Those seen in training, by column.
-    clip : float
+    height : float
 
     Raises
     ------
@@ -115,8 +115,9 @@ def read_classes(
             )
         seen.append(np.array(found, np.int64))
     n_categories = np.array([len(column.categories) for column in columns], np.int64)
-    return Classes(index, n_categories, tuple(seen), _height(clip))
+    return Classes(index, n_categories, tuple(seen), height)
 
 
-def _height(clip: float) -> float:
+def usual_height(clip: float) -> float:
+    """Height at which one word in place of another costs what a plain column can cost at most."""
     return clip / math.sqrt(2)

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from tapwatch.errors import ArtifactError
+from tapwatch.errors import ArtifactError, ConfigError
 
 #: Rows that a detector works on at once, whatever it is given: bounds its scratch memory.
 CHUNK_ROWS: Final = 4096
 
-Rows = NDArray[np.float32]  # (n_rows, n_columns) preprocessed
+#: (n_rows, n_columns) preprocessed. For a model of sequences (n_rows, N, n_columns): the last N
+#: rows of the row's entity, the row itself last; in front, what the entity has not had is NaN.
+Rows = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -51,9 +53,16 @@ class Detector(ABC):
 
     name: ClassVar[str]
     parameters_type: ClassVar[type[Parameters]]
+    #: Whether there is a latent space to look into, `latent`.
+    has_latent: ClassVar[bool] = False
 
     parameters: Parameters
     n_columns: int
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row: (n_columns,), or (N, n_columns) for a model of sequences."""
+        return (self.n_columns,)
 
     @classmethod
     @abstractmethod
@@ -105,8 +114,8 @@ class Detector(ABC):
         """Error of at most CHUNK_ROWS rows."""
 
     @abstractmethod
-    def _contributions(self, rows: Rows) -> NDArray[np.float64]:
-        """Shares of at most CHUNK_ROWS rows."""
+    def _contributions(self, rows: Rows, column_of: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Parts >= 0 of the error of at most CHUNK_ROWS rows, (n_rows, max(column_of) + 1)."""
 
     @abstractmethod
     def _expected(self, rows: Rows) -> Rows:
@@ -132,14 +141,48 @@ class Detector(ABC):
         parts = [self._score(part) for part in self._chunks(rows)]
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    def contributions(self, rows: Rows) -> NDArray[np.float64]:
-        """Share of each column in the error, (n_rows, n_columns); a row sums to 1.
+    def contributions(
+        self, rows: Rows, column_of: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """Share of each column in the error; a row sums to 1.
 
-        Where the error is a sum over columns it is that column's part; elsewhere the drop of the
-        error when the column is set to its benign median.
+        Where the error is a sum over inputs it is the part of that column's inputs; elsewhere the
+        drop of the error when the column is set to its benign median.
+
+        Parameters
+        ----------
+        rows : float32 (n_rows, n_columns)
+            Preprocessed; left as they are.
+        column_of : int64 (n_columns,), optional
+            The column that each input is of, from 0 without gaps: a class has several inputs. By
+            default each input is a column.
+
+        Returns
+        -------
+        share : float64 (n_rows, max(column_of) + 1)
         """
-        parts = [self._contributions(part) for part in self._chunks(rows)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.n_columns))
+        if column_of is None:
+            column_of = np.arange(self.n_columns)
+        parts = [shares_of(self._contributions(part, column_of)) for part in self._chunks(rows)]
+        n_shares = int(column_of.max()) + 1
+        return np.concatenate(parts) if parts else np.zeros((0, n_shares))
+
+    def latent(self, rows: Rows) -> Rows:
+        """Where the encoder puts rows in the latent space, float32 (n_rows, n_latent).
+
+        Raises
+        ------
+        ConfigError
+            The detector has no encoder.
+        """
+        if not self.has_latent:
+            raise ConfigError("detector", self.name, "one with a latent space")
+        parts = [self._latent(part) for part in self._chunks(rows)]
+        return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+
+    def _latent(self, rows: Rows) -> Rows:
+        """Codes of at most CHUNK_ROWS rows."""
+        raise NotImplementedError
 
     def expected(self, rows: Rows) -> Rows:
         """What the detector would have expected, (n_rows, n_columns), in preprocessed space."""
@@ -147,12 +190,41 @@ class Detector(ABC):
         return np.concatenate(parts) if parts else np.zeros((0, self.n_columns), np.float32)
 
     def _chunks(self, rows: Rows) -> Iterator[Rows]:
-        if rows.ndim != 2 or rows.shape[1] != self.n_columns:
+        if rows.shape[1:] != self.row_shape or rows.ndim < 2:
+            want = ", ".join(map(str, self.row_shape))
             raise ArtifactError(
-                f"detector {self.name}: rows of shape {rows.shape}: want (n, {self.n_columns})"
+                f"detector {self.name}: rows of shape {rows.shape}: want (n, {want})"
             )
         for start in range(0, len(rows), CHUNK_ROWS):
             yield rows[start : start + CHUNK_ROWS]
+
+
+class OnlineDetector(Detector):
+    """One that goes on learning from the rows that it scores and that are not flagged.
+
+    Rows are scored in blocks of `block_rows`, counted from the first row on: all rows of a block
+    are scored by what had been learnt before it, and those of them that were not flagged are then
+    learnt. So scores do not depend on how the rows are batched.
+    """
+
+    block_rows: ClassVar[int]
+
+    @abstractmethod
+    def copy(self) -> Self:
+        """Give one that learns for itself: a bundle may be shared by threads."""
+
+    @abstractmethod
+    def learn(self, rows: Rows) -> None:
+        """Learn from rows (n_rows, n_columns) that were not flagged, at most `block_rows`."""
+
+
+def by_column(
+    parts: NDArray[np.floating[Any]], column_of: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Sum parts of an error, (n_rows, n_inputs), over the inputs of each column."""
+    sums = np.zeros((int(column_of.max()) + 1, len(parts)))
+    np.add.at(sums, column_of, parts.T.astype(np.float64))
+    return sums.T
 
 
 def shares_of(parts: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

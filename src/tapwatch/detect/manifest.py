@@ -78,6 +78,8 @@ class PreprocessPart(Part):
     name: why not."""
     classes: dict[Text, Columns] = Field(default={}, max_length=4096)
     """Class columns among `columns`: the words that the training rows showed."""
+    class_height: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Input of the word that a row has; null: clip / sqrt(2)."""
 
 
 class ThresholdPart(Part):

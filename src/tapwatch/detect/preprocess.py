@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.detect.classes import Classes, fit_classes, read_classes
+from tapwatch.detect.classes import Classes, fit_classes, read_classes, usual_height
 from tapwatch.detect.detector import Arrays, Rows, refuse_others, take_array
 from tapwatch.errors import ArtifactError, ConfigError
 from tapwatch.tables import Schema
@@ -113,12 +113,10 @@ class Preprocess:
         """The columns used, (n_rows, C), in their own units; of a class the index of its word."""
         return values[:, self.index].astype(np.float64)
 
-    def by_column(self, parts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum parts of an error, (n_rows, I), over the inputs of each column, (n_rows, C)."""
-        n_plain = len(self.scale)
-        if not self.classes.n_inputs:
-            return parts
-        return self._in_order(parts[:, :n_plain], self.classes.by_column(parts[:, n_plain:]))
+    @property
+    def column_of(self) -> NDArray[np.int64]:
+        """The column, as a place in `columns`, that each input is of, (I,)."""
+        return np.concatenate([self._plain_at, self._class_at[self.classes.column_of]])
 
     def to_units(self, rows: Rows) -> NDArray[np.float64]:
         """Undo `apply`: inputs (n_rows, I) to columns (n_rows, C), within what training showed.
@@ -167,6 +165,7 @@ class Preprocess:
         words: Mapping[str, Sequence[str]],
         schema: Schema,
         arrays: Arrays,
+        class_height: float | None = None,
     ) -> "Preprocess":
         """Build from a bundle's arrays; `words` are those of the class columns, as `words()` gives.
 
@@ -192,7 +191,8 @@ class Preprocess:
                 raise ArtifactError(f"array {name}: {array.min()!r} found: want values above 0")
         if not (low <= high).all():
             raise ArtifactError("array low: above array high: want low <= high")
-        classes = read_classes(schema, index[is_class], words, clip)
+        height = usual_height(clip) if class_height is None else class_height
+        classes = read_classes(schema, index[is_class], words, height)
         return cls(
             method, clip, tuple(columns), index, resolution, center, scale, low, high, classes
         )
@@ -206,6 +206,7 @@ def fit_preprocess(
     method: Method = "log_z",
     clip: float = 5.0,
     watch_constants: bool = False,
+    class_height: float | None = None,
 ) -> tuple[Preprocess, tuple[str, ...]]:
     """Fit on training rows.
 
@@ -220,6 +221,8 @@ def fit_preprocess(
         Preprocessed values are kept within plus and minus this.
     watch_constants : bool
         Keep the columns that are constant here, so that any other value lies at the clip.
+    class_height : float, optional
+        Of the input of the word that a row has; by default clip / sqrt(2).
 
     Returns
     -------
@@ -250,6 +253,7 @@ def fit_preprocess(
     watched = (_WATCHED_STEPS * step / max(clip, 1.0)).astype(np.float32)
     keep = np.ones_like(varies) if watch_constants else varies
     kept, kept_plain = index[keep], keep[~is_class]
+    height = usual_height(clip) if class_height is None else class_height
     preprocess = Preprocess(
         method=method,
         clip=clip,
@@ -260,7 +264,7 @@ def fit_preprocess(
         scale=np.where(varies[~is_class], scale, watched)[kept_plain],
         low=low[keep & ~is_class].astype(np.float64),
         high=high[keep & ~is_class].astype(np.float64),
-        classes=fit_classes(values, schema, index[keep & is_class], clip),
+        classes=fit_classes(values, schema, index[keep & is_class], height),
     )
     return preprocess, tuple(names[k] for k in index[~varies])
 

@@ -2,8 +2,14 @@
 
 from typing import Final
 
-from tapwatch.detect.ae import Ae
-from tapwatch.detect.deep_ae import DeepAe
 from tapwatch.detect.detector import Detector
+from tapwatch.detect.detectors.ae import Ae
+from tapwatch.detect.detectors.deep_ae import DeepAe
 
-DETECTORS: Final[dict[str, type[Detector]]] = {cls.name: cls for cls in (Ae, DeepAe)}
+#: In the order in which they are told; their modules load what is heavy when they are used.
+_ALL: Final[tuple[type[Detector], ...]] = (
+    Ae,
+    DeepAe,
+)
+
+DETECTORS: Final[dict[str, type[Detector]]] = {cls.name: cls for cls in _ALL}

@@ -112,7 +112,7 @@ class Scorer:
         return {
             "observed": preprocess.observed(values),
             "expected": preprocess.to_units(detector.expected(rows)),
-            "share": preprocess.by_column(detector.contributions(rows)),
+            "share": detector.contributions(rows, preprocess.column_of),
         }
 
     def tallies(self) -> list[Tally]:

@@ -43,6 +43,8 @@ class TrainSettings(Section):
     """How columns are brought to one scale."""
     clip: Annotated[float, Field(gt=0, le=1e6)] = 5.0
     """Preprocessed values are kept within plus and minus this."""
+    class_height: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Input of the word that a row has in a column of classes; by default clip / sqrt(2)."""
     constants: Literal["watch", "drop"] = "watch"
     """Whether columns that are constant in training are watched for any other value."""
     threshold: ThresholdMethod = "conformal"
@@ -292,6 +294,7 @@ def _learn(
         method=settings.scaling,
         clip=settings.clip,
         watch_constants=settings.constants == "watch",
+        class_height=settings.class_height,
     )
     # One row may be all there is: then it has to be its own validation.
     n_validation = min(int(len(values) * settings.validation), len(values) - 1)

@@ -145,4 +145,5 @@ def _describe_preprocess(
         "dropped": [name for name in published.schema.names if name not in accounted],
         "withheld": dict(published.withheld),
         "classes": preprocess.words(published.schema),
+        "class_height": preprocess.classes.height,
     }

@@ -1,6 +1,6 @@
 """`deep_ae`: an autoencoder with hidden layers of a half, a quarter and a half of the inputs."""
 
-from tapwatch.detect.autoencoder import Autoencoder
+from tapwatch.detect.detectors.autoencoder import Autoencoder
 
 
 class DeepAe(Autoencoder):

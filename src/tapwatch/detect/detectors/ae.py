@@ -1,6 +1,6 @@
 """`ae`: an autoencoder with one hidden layer of a quarter of the inputs."""
 
-from tapwatch.detect.autoencoder import Autoencoder
+from tapwatch.detect.detectors.autoencoder import Autoencoder
 
 
 class Ae(Autoencoder):

@@ -18,8 +18,8 @@ from tapwatch.detect.detector import (
     Parameters,
     Progress,
     Rows,
+    by_column,
     refuse_others,
-    shares_of,
     silent,
     take_array,
 )
@@ -81,6 +81,7 @@ class Autoencoder(Detector):
     """
 
     parameters_type = AutoencoderParameters
+    has_latent = True
     #: Hidden widths as fractions of the number of columns.
     fractions: ClassVar[tuple[float, ...]]
 
@@ -161,12 +162,20 @@ class Autoencoder(Detector):
             squared = self._residual(rows).square_()
             return squared.mean(1).numpy()[: len(rows)].astype(np.float64)
 
-    def _contributions(self, rows: Rows) -> NDArray[np.float64]:
+    def _contributions(self, rows: Rows, column_of: NDArray[np.int64]) -> NDArray[np.float64]:
         import torch
 
         with torch.inference_mode():
             squared = self._residual(rows).square_().numpy()
-        return shares_of(squared[: len(rows)])
+        return by_column(squared[: len(rows)], column_of)
+
+    def _latent(self, rows: Rows) -> Rows:
+        import torch
+
+        n_encoder = (len(self._layers) + 1) // 2
+        with torch.inference_mode():
+            code: Rows = _encode(_padded(rows), self._wide[:n_encoder]).numpy()
+        return code[: len(rows), : len(self._layers[n_encoder - 1][1])].copy()
 
     def _expected(self, rows: Rows) -> Rows:
         import torch
@@ -211,14 +220,20 @@ def _widened(layers: "Layers") -> "Layers":
     return wide
 
 
+def _encode(rows: "Tensor", layers: "Layers") -> "Tensor":
+    import torch
+
+    code = rows  # (B, C)
+    for weight, bias in layers:
+        code = torch.addmm(bias, code, weight.t()).relu_()  # (B, width)
+    return code
+
+
 def _forward(rows: "Tensor", layers: "Layers") -> "Tensor":
     import torch
 
     *hidden, (weight, bias) = layers
-    code = rows  # (B, C)
-    for hidden_weight, hidden_bias in hidden:
-        code = torch.addmm(hidden_bias, code, hidden_weight.t()).relu_()  # (B, width)
-    return torch.addmm(bias, code, weight.t())  # (B, C)
+    return torch.addmm(bias, _encode(rows, hidden), weight.t())  # (B, C)
 
 
 def _initial(widths: list[int], generator: Any) -> list["Tensor"]:
