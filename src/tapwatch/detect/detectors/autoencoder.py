@@ -3,7 +3,6 @@
 Letters of the shape comments: B rows of C columns.
 """
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
 import numpy as np
@@ -21,22 +20,23 @@ from tapwatch.detect.detector import (
     by_column,
     refuse_others,
     silent,
-    take_array,
+)
+from tapwatch.detect.detectors.layers import (
+    encode,
+    forward,
+    initial,
+    layer_arrays,
+    one_thread,
+    padded,
+    paired,
+    take_layers,
+    widened,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Layers = list[tuple[Tensor, Tensor]]
-
-#: The matrix library takes other kernels for small products, which differ in the last bits: up to
-#: 15 rows where a layer has 2 to 11 outputs, and any number of rows where it has 1. With at least
-#: this many rows and outputs, filled up with 0, the result of a row does not depend on its batch.
-MIN_ROWS: Final = 16
-MIN_WIDTH: Final = 16
-
-#: Nor does it depend on where the rows lie in memory, if they begin where torch's own arrays would.
-ALIGNMENT_BYTES: Final = 64
+    from tapwatch.detect.detectors.layers import Layers
 
 #: Steps of an epoch, at least and at most; between them it is one pass over the rows.
 _EPOCH_STEPS: Final = (200, 2000)
@@ -89,7 +89,7 @@ class Autoencoder(Detector):
         self.parameters = parameters
         self.n_columns = int(layers[0][0].shape[1])
         self._layers = layers
-        self._wide = _widened(layers)
+        self._wide = widened(layers)
 
     @classmethod
     def widths(cls, parameters: AutoencoderParameters, n_columns: int) -> list[int]:
@@ -112,12 +112,10 @@ class Autoencoder(Detector):
         import torch
 
         assert isinstance(parameters, AutoencoderParameters)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # more threads add in another order: other last bits
-        try:
+        with one_thread():
             generator = torch.Generator().manual_seed(seed)
             widths = cls.widths(parameters, rows.shape[1])
-            weights = [w.to(device).requires_grad_() for w in _initial(widths, generator)]
+            weights = [w.to(device).requires_grad_() for w in initial(widths, generator)]
             best = _descend(
                 weights,
                 torch.from_numpy(rows),
@@ -126,33 +124,18 @@ class Autoencoder(Detector):
                 generator,
                 progress,
             )
-        finally:
-            torch.set_num_threads(threads)
-        return cls(parameters, list(zip(best[::2], best[1::2], strict=True)))
+        return cls(parameters, paired(best))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Weights and biases, float32, by layer."""
-        arrays = {}
-        for k, (weight, bias) in enumerate(self._layers):
-            arrays[f"layer{k}.weight"] = weight.numpy()
-            arrays[f"layer{k}.bias"] = bias.numpy()
-        return arrays
+        return layer_arrays(self._layers)
 
     @classmethod
     def from_arrays(cls, parameters: Parameters, n_columns: int, arrays: Arrays) -> Self:
         """Take the weights after checking each shape."""
-        import torch
-
         assert isinstance(parameters, AutoencoderParameters)
-        layers = []
-        names = set()
-        for k, (n_in, n_out) in enumerate(pairwise(cls.widths(parameters, n_columns))):
-            weight = take_array(arrays, f"layer{k}.weight", (n_out, n_in), np.float32)
-            bias = take_array(arrays, f"layer{k}.bias", (n_out,), np.float32)
-            # Copies: loaded arrays may be read-only, which torch does not know.
-            layers.append((torch.from_numpy(weight.copy()), torch.from_numpy(bias.copy())))
-            names |= {f"layer{k}.weight", f"layer{k}.bias"}
-        refuse_others(arrays, frozenset(names))
+        layers, names = take_layers(arrays, cls.widths(parameters, n_columns))
+        refuse_others(arrays, names)
         return cls(parameters, layers)
 
     def _score(self, rows: Rows) -> NDArray[np.float64]:
@@ -174,78 +157,20 @@ class Autoencoder(Detector):
 
         n_encoder = (len(self._layers) + 1) // 2
         with torch.inference_mode():
-            code: Rows = _encode(_padded(rows), self._wide[:n_encoder]).numpy()
+            code: Rows = encode(padded(rows), self._wide[:n_encoder]).numpy()
         return code[: len(rows), : len(self._layers[n_encoder - 1][1])].copy()
 
     def _expected(self, rows: Rows) -> Rows:
         import torch
 
         with torch.inference_mode():
-            reconstruction: Rows = _forward(_padded(rows), self._wide).numpy()
+            reconstruction: Rows = forward(padded(rows), self._wide).numpy()
         return reconstruction[: len(rows), : self.n_columns]
 
     def _residual(self, rows: Rows) -> "Tensor":
         """Reconstruction minus row, (max(B, MIN_ROWS), C)."""
-        padded = _padded(rows)
-        return _forward(padded, self._wide)[:, : self.n_columns].sub(padded)
-
-
-def _padded(rows: Rows) -> "Tensor":
-    """The rows as a tensor of at least MIN_ROWS, on memory of torch's own where that is needed."""
-    import torch
-
-    n_rows, n_columns = rows.shape
-    aligned = rows.ctypes.data % ALIGNMENT_BYTES == 0 and rows.flags.c_contiguous
-    # torch warns of arrays that it must not write to; nothing here writes, but it cannot know.
-    if n_rows >= MIN_ROWS and aligned and rows.flags.writeable:
-        return torch.from_numpy(rows)
-    padded = torch.zeros(max(n_rows, MIN_ROWS), n_columns)
-    padded.numpy()[:n_rows] = rows
-    return padded
-
-
-def _widened(layers: "Layers") -> "Layers":
-    """Layers with at least MIN_WIDTH outputs; those that are added are 0 and weigh nothing."""
-    import torch
-
-    wide = []
-    n_in = layers[0][0].shape[1]
-    for weight, bias in layers:
-        n_out = max(MIN_WIDTH, weight.shape[0])
-        wide_weight, wide_bias = torch.zeros(n_out, n_in), torch.zeros(n_out)
-        wide_weight[: weight.shape[0], : weight.shape[1]] = weight
-        wide_bias[: len(bias)] = bias
-        wide.append((wide_weight, wide_bias))
-        n_in = n_out
-    return wide
-
-
-def _encode(rows: "Tensor", layers: "Layers") -> "Tensor":
-    import torch
-
-    code = rows  # (B, C)
-    for weight, bias in layers:
-        code = torch.addmm(bias, code, weight.t()).relu_()  # (B, width)
-    return code
-
-
-def _forward(rows: "Tensor", layers: "Layers") -> "Tensor":
-    import torch
-
-    *hidden, (weight, bias) = layers
-    return torch.addmm(bias, _encode(rows, hidden), weight.t())  # (B, C)
-
-
-def _initial(widths: list[int], generator: Any) -> list["Tensor"]:
-    """Weights and biases, uniform within one over the root of the inputs (He et al. 2015 bound)."""
-    import torch
-
-    weights = []
-    for n_in, n_out in pairwise(widths):
-        bound = n_in**-0.5
-        for shape in ((n_out, n_in), (n_out,)):
-            weights.append(torch.empty(shape).uniform_(-bound, bound, generator=generator))
-    return weights
+        filled = padded(rows)
+        return forward(filled, self._wide)[:, : self.n_columns].sub(filled)
 
 
 def _descend(
@@ -304,7 +229,7 @@ def _epoch(
     """Take the steps of one epoch; the mean loss on the way."""
     import torch
 
-    layers = list(zip(weights[::2], weights[1::2], strict=True))
+    layers = paired(weights)
     least, most = _EPOCH_STEPS
     n_steps = min(max(len(rows) // parameters.batch_rows, least), most)
     total = 0.0
@@ -312,7 +237,7 @@ def _epoch(
         drawn = torch.rand(parameters.batch_rows, generator=generator, dtype=torch.float64)
         index = torch.searchsorted(chances, drawn * chances[-1], right=True)
         batch = rows[index.clamp_(max=len(rows) - 1)].to(weights[0].device)  # (B, C)
-        loss = _power_mean((_forward(batch, layers) - batch).square().mean(1), parameters.moment)
+        loss = _power_mean((forward(batch, layers) - batch).square().mean(1), parameters.moment)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights, _GRADIENT_NORM)
@@ -336,11 +261,11 @@ def _power_mean(errors: "Tensor", moment: float) -> "Tensor":
 def _validation_loss(weights: list["Tensor"], rows: "Tensor", moment: float) -> float:
     import torch
 
-    layers = list(zip(weights[::2], weights[1::2], strict=True))
+    layers = paired(weights)
     total = 0.0
     with torch.inference_mode():
         for start in range(0, len(rows), CHUNK_ROWS):
             batch = rows[start : start + CHUNK_ROWS].to(weights[0].device)
-            errors = (_forward(batch, layers) - batch).square().mean(1).double()
+            errors = (forward(batch, layers) - batch).square().mean(1).double()
             total += (errors + _LEAST_ERROR).pow(moment).sum().item()
     return float((total / len(rows)) ** (1 / moment))
