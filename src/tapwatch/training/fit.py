@@ -151,7 +151,20 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
     # Time order, so that what calibrates comes after what was learnt, as it will in use.
     held_out = 0 if calibration_files else max(1, int(len(values) * settings.holdout))
     cut = len(values) - held_out
-    learnt = _learn(values[:cut], published.schema, columns, order, settings, parameters, listener)
+    if not cut:
+        want = f"at least 2 rows of view {order.view}: one to learn from, one to calibrate with"
+        raise ConfigError("training rows", 1, want)
+    learnt = fit_rows(
+        values[:cut],
+        published.schema,
+        columns,
+        order.detector,
+        settings,
+        parameters,
+        seed=order.seed,
+        device=order.device,
+        epoch=listener.epoch,
+    )
     if calibration_files:
         rows = _rows_of(calibration_files, published, order, listener)
         held = measure(rows, learnt.preprocess, learnt.detector)
@@ -275,18 +288,36 @@ def check_device(device: str) -> None:
         raise ConfigError("--device", device, "cpu", "torch finds no CUDA device here")
 
 
-def _learn(
+def fit_rows(
     values: NDArray[np.float32],
     schema: Schema,
     columns: tuple[str, ...],
-    order: Order,
+    detector: str,
     settings: TrainSettings,
     parameters: Parameters,
-    listener: Listener,
+    *,
+    seed: int,
+    device: str = "cpu",
+    epoch: Callable[[Epoch], None] = silent,
 ) -> Learnt:
-    if not len(values):
-        want = f"at least 2 rows of view {order.view}: one to learn from, one to calibrate with"
-        raise ConfigError("training rows", 1, want)
+    """Fit preprocessing and a detector on benign rows (n_rows, n_schema_columns).
+
+    Parameters
+    ----------
+    values : float32 (n_rows, n_schema_columns)
+        At least 1 row.
+    schema : Schema
+    columns : tuple of str
+        To learn from.
+    detector : str
+        As registered.
+    settings, parameters
+        As `split_settings` gives them.
+    seed : int
+    device : str
+    epoch : callable
+        Told after every epoch.
+    """
     preprocess, constant = fit_preprocess(
         values,
         schema,
@@ -298,24 +329,25 @@ def _learn(
     )
     # One row may be all there is: then it has to be its own validation.
     n_validation = min(int(len(values) * settings.validation), len(values) - 1)
-    shuffled = np.random.default_rng(order.seed).permutation(len(values))
+    shuffled = np.random.default_rng(seed).permutation(len(values))
     is_validation = np.zeros(len(values), np.bool_)
     is_validation[shuffled[:n_validation]] = True
     n_epochs = 0
 
-    def count(epoch: Epoch) -> None:
+    def count(told: Epoch) -> None:
         nonlocal n_epochs
-        n_epochs = epoch.number
-        listener.epoch(epoch)
+        n_epochs = told.number
+        epoch(told)
 
-    detector = DETECTORS[order.detector].fit(
+    fitted = DETECTORS[detector].fit(
         preprocess.apply(values[~is_validation]),
         preprocess.apply(values[is_validation]),
         parameters,
-        seed=order.seed,
-        device=order.device,
+        seed=seed,
+        device=device,
         progress=count,
     )
-    median = float(np.median(score_rows(values[~is_validation], preprocess, detector)))
+    errors = score_rows(values, preprocess, fitted)
+    median = float(np.median(errors[~is_validation]))
     n_rows = len(values) - n_validation
-    return Learnt(preprocess, constant, detector, n_rows, n_validation, n_epochs, median)
+    return Learnt(preprocess, constant, fitted, n_rows, n_validation, n_epochs, median, errors)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 import tapwatch
@@ -38,6 +39,7 @@ class Learnt:
     validation_rows: int
     epochs: int
     median: float  # error of the rows learnt from
+    errors: NDArray[np.float64]  # of all training rows, those of validation too, in their order
 
 
 def make_manifest(
