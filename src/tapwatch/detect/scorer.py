@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.detect.bundle import Bundle
+from tapwatch.detect.detector import Rows
+from tapwatch.detect.online import Learner
 from tapwatch.detect.significance import significant
 from tapwatch.errors import ArtifactError
 from tapwatch.tables import FeatureBatch, Histogram, Scores, Tally
@@ -19,6 +21,9 @@ RATIO_EDGES: Final = tuple(float(f"{edge:.3g}") for edge in np.logspace(-1, 2, 1
 _LEAST_THRESHOLD: Final = 1e-30
 
 _LABELS: Final = ("view", "detector", "bundle")
+
+#: observed, expected and share of flagged rows, each float64 (n_flagged, n_columns).
+_Reasons = dict[str, NDArray[np.float64]]
 
 
 class Scorer:
@@ -34,13 +39,15 @@ class Scorer:
     bundle : Bundle
     max_rows : int
         Rows scored at once. Scores do not depend on it.
+    learn : bool
+        Whether an online detector goes on learning from rows that are not flagged; see `online`.
 
     Notes
     -----
     `score` belongs to one thread; `tallies` may be called by any other meanwhile.
     """
 
-    def __init__(self, bundle: Bundle, max_rows: int = 1024) -> None:
+    def __init__(self, bundle: Bundle, max_rows: int = 1024, *, learn: bool = True) -> None:
         import torch
 
         # Cores are shared out as workers; a scoring thread that forks more only gets in their way,
@@ -50,6 +57,7 @@ class Scorer:
         self.view = bundle.view
         self.detector = bundle.detector.name
         self._max_rows = max_rows
+        self._learner = Learner(bundle.detector, may_learn=learn)
         self._lock = threading.Lock()
         self._counts = _Counts(bundle)
 
@@ -71,21 +79,24 @@ class Scorer:
         values = bundle.as_trained(batch.values)
         error = np.empty(len(batch))
         flagged = np.empty(len(batch), np.bool_)
-        flagged_rows = []
-        for start in range(0, len(batch), self._max_rows):
-            part = slice(start, start + self._max_rows)
+        reasons = []
+        for part in self._learner.parts(len(batch), self._max_rows):
             rows = bundle.preprocess.apply(values[part])
-            error[part] = significant(bundle.detector.score(rows))
+            error[part] = significant(self._learner.detector.score(rows))
             # NaN compares false; infinity has to be kept out by hand.
             flagged[part] = (error[part] > bundle.threshold) & (error[part] < np.inf)
             if flagged[part].any():
-                flagged_rows.append(rows[flagged[part]])
+                # By what scored the row: after the next part it may have learnt.
+                chosen = flagged[part]
+                reasons.append(self._reasons(rows[chosen], values[part][chosen]))
+            self._learner.take(rows, np.isfinite(error[part]) & ~flagged[part])
 
-        reasons = self._reasons(flagged_rows, values[flagged])
+        told = _joined(reasons, len(bundle.preprocess.columns))
         finite = np.isfinite(error)
         p_value = np.ones(len(error))
         with self._lock:
-            p_value[finite] = self._counts.add(error[finite], len(error), reasons["share"])
+            p_value[finite] = self._counts.add(error[finite], len(error), told["share"])
+            self._counts.learnt = self._learner.learnt_rows
         return Scores(
             view=self.view,
             detector=self.detector,
@@ -97,18 +108,12 @@ class Scorer:
             threshold=bundle.threshold,
             p_value=p_value,
             flagged=flagged,
-            **reasons,
+            **told,
         )
 
-    def _reasons(
-        self, parts: list[NDArray[np.float32]], values: NDArray[Any]
-    ) -> dict[str, NDArray[np.float64]]:
+    def _reasons(self, rows: Rows, values: NDArray[Any]) -> _Reasons:
         """Contributions of the flagged rows only: explaining costs more than scoring."""
-        preprocess, detector = self.bundle.preprocess, self.bundle.detector
-        if not parts:
-            nothing = np.zeros((0, len(preprocess.columns)))
-            return {"observed": nothing, "expected": nothing, "share": nothing}
-        rows = np.concatenate(parts)
+        preprocess, detector = self.bundle.preprocess, self._learner.detector
         return {
             "observed": preprocess.observed(values),
             "expected": preprocess.to_units(detector.expected(rows)),
@@ -119,7 +124,16 @@ class Scorer:
         """Counts of this bundle, for the window."""
         labels = (self.view, self.detector, self.bundle.name)
         with self._lock:
-            return self._counts.tallies(labels)
+            return self._counts.tallies(labels, is_frozen=self._learner.is_frozen)
+
+
+def _joined(parts: list[_Reasons], n_columns: int) -> _Reasons:
+    """Reasons of all parts, each (n_flagged, n_columns)."""
+    nothing = np.zeros((0, n_columns))
+    return {
+        name: np.concatenate([nothing, *(part[name] for part in parts)])
+        for name in ("observed", "expected", "share")
+    }
 
 
 class _Counts:
@@ -146,6 +160,7 @@ class _Counts:
         self._placed = np.zeros(len(above), np.int64)
         self._rows = 0
         self._nonfinite = 0
+        self.learnt = 0
         self._error_sum = 0.0
         self._reasons = np.zeros(len(bundle.preprocess.columns), np.int64)
 
@@ -167,7 +182,7 @@ class _Counts:
         p_value: NDArray[np.float64] = self._p_value[place]
         return p_value
 
-    def tallies(self, labels: tuple[str, str, str]) -> list[Tally]:
+    def tallies(self, labels: tuple[str, str, str], *, is_frozen: bool) -> list[Tally]:
         """A copy of the counts, as families of metrics."""
         bundle = self._bundle
 
@@ -184,6 +199,18 @@ class _Counts:
                 "nonfinite_scores_total",
                 "Scores that were NaN or infinite; such rows are never flagged.",
                 self._nonfinite,
+            ),
+            counter(
+                "learnt_rows_total",
+                "Rows that were not flagged and that an online detector learnt.",
+                self.learnt,
+            ),
+            Tally(
+                "model_frozen",
+                "gauge",
+                "1 where the model stays as it was trained, 0 where it goes on learning.",
+                _LABELS,
+                {labels: float(is_frozen)},
             ),
             Tally(
                 "reconstruction_error",
