@@ -11,6 +11,7 @@ from tapwatch.detect.preprocess import fit_preprocess
 from tapwatch.detect.registry import DETECTORS
 from tapwatch.detect.threshold import calibrate, summarise
 from tapwatch.tables import ROW, Column, FeatureBatch, Schema
+from tests.detect.kinds import quick, shaped
 
 N_PREPROCESSED = 13
 
@@ -70,7 +71,7 @@ def train(
     *,
     detector: str = "ae",
     n_rows: int = 600,
-    epochs: int = 2,
+    epochs: int | None = None,
     seed: int = 0,
     watch_constants: bool = False,
     configuration: dict | None = None,
@@ -81,14 +82,10 @@ def train(
     values = with_classes(benign(n_rows, len(of.columns)), of)
     held = with_classes(benign(400, len(of.columns), seed=1), of, seed=1)
     preprocess, constant = fit_preprocess(values, of, of.names, watch_constants=watch_constants)
-    kind = DETECTORS[detector]
-    model = kind.fit(
-        preprocess.apply(values),
-        preprocess.apply(held),
-        kind.parameters_type.model_validate({"epochs": epochs}),
-        seed=seed,
-    )
-    errors = model.score(preprocess.apply(held))
+    parameters = quick(detector, **({"epochs": epochs} if epochs else {}))
+    learnt, judged = (shaped(preprocess.apply(part), parameters) for part in (values, held))
+    model = DETECTORS[detector].fit(learnt, judged, parameters, seed=seed)
+    errors = model.score(judged)
     line = calibrate(errors, 3600.0, threshold.pop("budget", 36.0), **threshold)
     fields = {name: getattr(line, name) for name in line.__dataclass_fields__}
     manifest = Manifest.model_validate(
@@ -121,7 +118,7 @@ def train(
                 "rows_seen": n_rows,
                 "rows": n_rows,
                 "validation_rows": len(held),
-                "epochs": epochs,
+                "epochs": epochs or 2,
                 "seed": seed,
                 "time": "2024-01-02T03:04:05Z",
                 "versions": {},

@@ -55,6 +55,8 @@ class Detector(ABC):
     parameters_type: ClassVar[type[Parameters]]
     #: Whether there is a latent space to look into, `latent`.
     has_latent: ClassVar[bool] = False
+    #: Whether what a fit learns depends on the seed.
+    is_seeded: ClassVar[bool] = True
 
     parameters: Parameters
     n_columns: int
