@@ -79,6 +79,11 @@ class Split:
     novel: Flags  # (n_test,) of an attack type that the training files do not have
     columns: tuple[str, ...] = ()  # that may be learnt from; by default all of the schema
     train_is_anomaly: Flags | None = None  # (n_train,) where training is meant to be contaminated
+    choose: tuple[Values, Flags] | None = None
+    """Labelled rows that are not test rows: they choose the fair floor's column, nothing else."""
+    times_ns: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None = None
+    """Packet times of train, calibration and test, where rows come in order of time: the rate of
+    rows is a floor then."""
     facts: Mapping[str, Any] = field(default_factory=dict)  # told in the report; plain JSON values
 
 
