@@ -184,6 +184,9 @@ class DetectConfig(Section):
     """Rows scored at once; 1024 fit the second-level cache, 4096 and more are slower."""
     max_wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
     """On a live tap, rows wait no longer than this for their batch to fill."""
+    learn: bool = True
+    """Whether online detectors go on learning from rows that are not flagged; what they learn ends
+    with the run. `--freeze` sets it to false."""
 
 
 class AlertsConfig(Section):

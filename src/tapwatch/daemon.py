@@ -43,7 +43,7 @@ def load_scorers(directories: Sequence[Path], config: Config) -> list[Scorer]:
                 "their metrics could not be told apart",
             )
         seen[key] = directory
-    return [Scorer(bundle, config.detect.max_rows) for bundle in bundles]
+    return [Scorer(bundle, config.detect.max_rows, learn=config.detect.learn) for bundle in bundles]
 
 
 def live_config(config: Config) -> Config:

@@ -48,6 +48,7 @@ _PATH = click.Path(path_type=Path)
 @options.workers
 @options.filter_text
 @options.config_file
+@options.freeze
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
     captures: tuple[str, ...],
@@ -60,6 +61,7 @@ def command(
     workers: int,
     filter_text: str | None,
     config_file: Path | None,
+    freeze: bool,
     quiet: bool,
 ) -> None:
     """Say which episodes of TRUTH.csv were found, how soon, and which alerts were false.
@@ -74,6 +76,7 @@ def command(
     if alerts_file is not None and filter_text is not None:
         raise ConfigError("--filter", filter_text, "no value with --alerts", "they are given")
     config = load_config(config_file) if config_file else Config()
+    config = options.frozen(config, freeze)
     episodes = read_truth(labels)
     exit_code = 0
     if alerts_file is not None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from tapwatch.config import Config
+
 #: The views, so that `--help` need not import them.
 VIEWS = ("packet", "flow", "kdd", "afterimage", "afterimage_115", "host")
 
@@ -25,6 +27,18 @@ workers = click.option(
 filter_text = click.option(
     "--filter", "filter_text", metavar="BPF", help="Use only packets that match, as tcpdump has it."
 )
+freeze = click.option(
+    "--freeze",
+    is_flag=True,
+    help="Online detectors stay as they were trained: detect.learn = false.",
+)
 config_file = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.toml"
 )
+
+
+def frozen(config: Config, freeze: bool) -> Config:
+    """Apply `--freeze` to what the file says."""
+    if not freeze:
+        return config
+    return config.model_copy(update={"detect": config.detect.model_copy(update={"learn": False})})

@@ -40,6 +40,7 @@ def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @options.workers
 @options.filter_text
 @options.config_file
+@options.freeze
 @click.option("--listen", metavar="ADDR:PORT", help="Serve metrics while it runs.")
 @click.option(
     "--linger",
@@ -66,6 +67,7 @@ def command(
     workers: int,
     filter_text: str | None,
     config_file: Path | None,
+    freeze: bool,
     listen: str | None,
     linger: float,
     summary_file: Path | None,
@@ -85,6 +87,7 @@ def command(
         from tapwatch.daemon import Window, check_ledger, load_scorers, monitor
 
         config = load_config(config_file) if config_file else Config()
+        config = options.frozen(config, freeze)
         check_outputs(captures, {"--output": output, "--summary": summary_file})
         scorers = load_scorers(bundles, config)
         stopped.drains = True

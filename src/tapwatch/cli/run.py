@@ -35,6 +35,7 @@ _PATIENCE_S: Final = 1.0
     "--listen", metavar="ADDR:PORT", help="Serve metrics there.  [default: 127.0.0.1:9477]"
 )
 @options.config_file
+@options.freeze
 @options.workers
 @click.option(
     "--summary",
@@ -71,6 +72,7 @@ def command(
     filter_text: str | None,
     listen: str | None,
     config_file: Path | None,
+    freeze: bool,
     workers: int,
     summary_file: Path | None,
     duration: float | None,
@@ -90,6 +92,7 @@ def command(
         from tapwatch.daemon import Window, check_ledger, live_config, load_scorers, monitor, warm
 
         config = live_config(load_config(config_file) if config_file else Config())
+        config = options.frozen(config, freeze)
         check_outputs((), {"--output": output, "--summary": summary_file})
         scorers = load_scorers(bundles, config)
         worst, ledger = Worst(), SummaryFile(summary_file)
