@@ -33,6 +33,10 @@ class Kind:
 KINDS = {
     "ae": Kind({"epochs": 2}),
     "deep_ae": Kind({"epochs": 2}),
+    "pca": Kind({"components": 3}),
+    "robust_z": Kind(sees_broken_links=False),
+    "ocsvm": Kind(widths=FEW_WIDTHS),
+    "iforest": Kind({"trees": 30}, FEW_WIDTHS, sees_broken_links=False, sees_constants=False),
 }
 
 

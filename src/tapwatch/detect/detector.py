@@ -231,7 +231,8 @@ def by_column(
 
 def shares_of(parts: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Turn parts >= 0 of an error, (n_rows, n_columns), into shares; nothing is shared evenly."""
-    parts = parts.astype(np.float64)
+    # Row after row in memory, or the order of the sums would depend on the number of rows.
+    parts = np.ascontiguousarray(parts, np.float64)
     total = parts.sum(axis=1, keepdims=True)
     even = np.full_like(parts, 1.0 / parts.shape[1])
     shares: NDArray[np.float64] = np.divide(parts, total, out=even, where=total > 0)

@@ -5,11 +5,15 @@ from typing import Final
 from tapwatch.detect.detector import Detector
 from tapwatch.detect.detectors.ae import Ae
 from tapwatch.detect.detectors.deep_ae import DeepAe
+from tapwatch.detect.detectors.pca import Pca
+from tapwatch.detect.detectors.robust_z import RobustZ
 
 #: In the order in which they are told; their modules load what is heavy when they are used.
 _ALL: Final[tuple[type[Detector], ...]] = (
     Ae,
     DeepAe,
+    Pca,
+    RobustZ,
 )
 
 DETECTORS: Final[dict[str, type[Detector]]] = {cls.name: cls for cls in _ALL}
