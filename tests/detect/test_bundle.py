@@ -141,7 +141,7 @@ def test_same_rows_and_seed_give_the_same_files(original, tmp_path):
         ("threshold.value", "0.5", "threshold.value = '0.5': want a valid number"),
         ("threshold.value", None, "threshold.value = None: want a valid number"),
         ("threshold.value", True, "threshold.value = True: want a valid number"),
-        ("threshold.method", "magic", "threshold.method = 'magic': want 'conformal' or 'quantile'"),
+        ("threshold.method", "magic", "threshold.method = 'magic': want 'conformal', 'quantile' or 'pot'"),
         ("threshold.calibration_rows", 399, "array exceed: want values that fall from 399 to 0"),
         ("preprocess.method", "log", "preprocess.method = 'log': want 'log_z'"),
         ("preprocess.clip", 0, "preprocess.clip = 0: want greater than 0"),

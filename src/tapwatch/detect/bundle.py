@@ -27,11 +27,13 @@ from tapwatch.detect.manifest import (
     Manifest,
     PreprocessPart,
     SchemaPart,
+    ThresholdPart,
     explain,
     fingerprint,
     read_arrays_file,
     read_manifest,
 )
+from tapwatch.detect.pot import Tail
 from tapwatch.detect.preprocess import Preprocess
 from tapwatch.detect.registry import DETECTORS
 from tapwatch.detect.threshold import Calibration
@@ -106,6 +108,7 @@ def load_bundle(
     schema = _check_schema(file, manifest.feature_schema, schemas)
     _check_rows(file, manifest, schema)
     _check_left_out(file, manifest.preprocess, schema)
+    _check_tail(file, manifest.threshold)
     if settings is not None:
         running = settings(schema.view)
         is_export = manifest.rows == "wireshark_export"
@@ -269,6 +272,30 @@ def _check_left_out(file: Path, part: PreprocessPart, schema: Schema) -> None:
                     f"{file}: preprocess.{key}: {name!r:.60}: want columns of view {schema.view}"
                     + ("" if key == "constant" else " that preprocess.columns has not")
                 )
+
+
+def _check_tail(file: Path, part: ThresholdPart) -> None:
+    """What is said of the tail must be what the threshold came from."""
+    tail = part.tail
+    if tail is None:
+        return
+    if part.method != "pot":
+        raise ArtifactError(f"{file}: threshold.tail: want it with method 'pot' only")
+    if not tail.peaks < tail.rows == part.calibration_rows:
+        raise ArtifactError(
+            f"{file}: threshold.tail.peaks = {tail.peaks}, rows = {tail.rows}: want fewer peaks "
+            f"than rows, and as many rows as calibration_rows, {part.calibration_rows}"
+        )
+    told = "alpha = 0"
+    if 0 < part.alpha < tail.peaks / tail.rows:
+        law = Tail(**tail.model_dump()).quantile(part.alpha)
+        told = f"{law:g} at alpha = {part.alpha:g}"
+        # A threshold may have been kept below the law's, never above it.
+        if 0 < part.value <= law * (1 + 1e-4):
+            return
+    raise ArtifactError(
+        f"{file}: threshold.value = {part.value!r}: want what threshold.tail gives, {told}"
+    )
 
 
 def _check_configuration(file: Path, manifest: Manifest, running: Mapping[str, object]) -> None:

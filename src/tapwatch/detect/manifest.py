@@ -82,6 +82,16 @@ class PreprocessPart(Part):
     """Input of the word that a row has; null: clip / sqrt(2)."""
 
 
+class TailPart(Part):
+    """The generalised Pareto law of the largest calibration errors."""
+
+    start: Annotated[float, Field(ge=0)]
+    scale: Annotated[float, Field(gt=0)]
+    shape: Annotated[float, Field(ge=-1, le=100)]
+    peaks: Annotated[int, Field(ge=1, lt=1 << 63)]
+    rows: Annotated[int, Field(ge=1, lt=1 << 63)]
+
+
 class ThresholdPart(Part):
     """The line above which a row is flagged, and how it was found."""
 
@@ -96,6 +106,10 @@ class ThresholdPart(Part):
     rows_per_hour: Rate
     expected_per_hour: Rate
     warnings: Annotated[list[Text], Field(max_length=64)]
+    risk: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Alpha, where it was given; null: worked out from the budget and the rate of rows."""
+    tail: TailPart | None = None
+    """What method `pot` found; null where it had to count."""
 
 
 class InputPart(Part):

@@ -7,8 +7,10 @@ conformal   p = (1 + #{calibration errors >= s}) / (n + 1); flagged when p <= al
             rows are exchangeable, a benign row is flagged with probability at most alpha
             (Vovk, Gammerman, Shafer 2005, section 2.2).
 quantile    flagged above factor * (the 1 - alpha quantile of the calibration errors).
+pot         flagged above the error that a generalised Pareto law, fitted to the largest calibration
+            errors, exceeds with probability alpha (pot.py); alpha may be below 1 / n.
 
-Both are one comparison, error > value, on errors of six significant digits.
+All are one comparison, error > value, on errors of six significant digits.
 """
 
 from dataclasses import dataclass
@@ -18,15 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.detect.detector import Arrays, refuse_others, take_array
+from tapwatch.detect.pot import LEAST_PEAKS, WILD_SHAPE, Tail, fit_tail
 from tapwatch.detect.significance import significant
 from tapwatch.errors import ArtifactError, ConfigError
 
-ThresholdMethod = Literal["conformal", "quantile"]
+ThresholdMethod = Literal["conformal", "quantile", "pot"]
 THRESHOLD_METHODS: Final[tuple[str, ...]] = get_args(ThresholdMethod)
 
 #: Calibration errors kept exactly, from the highest down, and then of the others.
 _TAIL: Final = 4096
 _BODY: Final = 1024
+#: A tail is told no further than this many times rarer than the calibration rows can show...
+_FARTHEST: Final = 1000.0
+#: ...and no threshold is further out than this many times the largest calibration error.
+_HIGHEST: Final = 100.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,8 @@ class Threshold:
     rows_per_hour: float  # 0 where the calibration rows span no time
     expected_per_hour: float  # flagged benign rows, at most, if the future is like calibration
     warnings: tuple[str, ...]
+    risk: float | None = None  # alpha, where it was given and not worked out from the budget
+    tail: Tail | None = None  # what peaks over threshold found
 
 
 def calibrate(
@@ -109,6 +118,7 @@ def calibrate(
     method: ThresholdMethod = "conformal",
     factor: float = 1.0,
     beyond: float = 1.25,
+    risk: float | None = None,
 ) -> Threshold:
     """Find the threshold that keeps flagged benign rows within the budget.
 
@@ -120,12 +130,14 @@ def calibrate(
         Rate of the calibration rows; 0 where it is not known.
     budget_per_hour : float
         Rows that may be flagged in an hour of benign traffic.
-    method : {"conformal", "quantile"}
+    method : {"conformal", "quantile", "pot"}
     factor : float
         Multiplies the quantile; the conformal rule has no use for it.
     beyond : float
         Multiplies the largest calibration error where the budget asks for a rarer quantile than
-        the calibration rows can show.
+        the calibration rows can show and no tail says more.
+    risk : float, optional
+        Share of benign rows that may be flagged, in the place of budget / rate.
 
     Raises
     ------
@@ -137,27 +149,31 @@ def calibrate(
         raise ConfigError("calibration rows", 0, "at least 1")
     if not np.isfinite(errors).all():
         raise ConfigError("calibration errors", "NaN or infinity", "finite errors")
+    if risk is not None:
+        if not 0 < risk < 1:
+            raise ConfigError("risk", risk, "more than 0 and less than 1", "it is a share of rows")
+        budget_per_hour = risk * rows_per_hour or budget_per_hour
     if not budget_per_hour > 0:
         raise ConfigError("budget", budget_per_hour, "more than 0 alerts an hour")
     if 0 < rows_per_hour <= budget_per_hour:
         rate = f"less than the {rows_per_hour:.6g} rows an hour of the calibration rows"
         raise ConfigError("budget", budget_per_hour, rate, "else every row may be an alert")
-    descending = np.sort(significant(errors))[::-1]
-    alpha = budget_per_hour / rows_per_hour if rows_per_hour > 0 else 0.0
-    # p <= alpha means 1 + #{>= s} <= alpha (n + 1): k - 1 calibration errors may be above the line.
-    # The small excess forgives the rounding of a product that ought to be whole.
-    k = min(n, int(alpha * (n + 1) * (1 + 1e-12)))
-    warnings: tuple[str, ...] = ()
-    if k < 1:
-        value = float(descending[0]) * beyond
-        share = 1 / (n + 1)
-        warnings = (_too_rare(n, rows_per_hour, budget_per_hour, beyond),)
-    elif method == "conformal":
-        value = float(descending[k - 1])
-        share = k / (n + 1)
+    rounded = significant(errors)
+    alpha = budget_per_hour / rows_per_hour if rows_per_hour > 0 else risk or 0.0
+    tail, warnings = _tail(rounded, alpha) if method == "pot" else (None, ())
+    if tail is not None:
+        value, share = tail.quantile(alpha), alpha
+        if value > _HIGHEST * rounded.max():
+            value = _HIGHEST * float(rounded.max())
+            warnings += (f"the threshold is kept to {_HIGHEST:g} times the largest error",)
     else:
-        value = float(np.quantile(descending, 1 - alpha, method="higher")) * factor
-        share = (1 + np.count_nonzero(descending > value)) / (n + 1)
+        found = _counted(rounded, alpha, method, factor)
+        if found is None:
+            value, share = float(rounded.max()) * beyond, 1 / (n + 1)
+            known = rows_per_hour if risk is None else 0.0
+            warnings += (_too_rare(n, known, budget_per_hour, alpha, beyond),)
+        else:
+            value, share = found
     return Threshold(
         method=method,
         value=float(significant(np.array([value]))[0]),
@@ -168,11 +184,66 @@ def calibrate(
         rows_per_hour=rows_per_hour,
         expected_per_hour=share * rows_per_hour,
         warnings=warnings,
+        risk=risk,
+        tail=tail,
     )
 
 
-def _too_rare(n: int, rows_per_hour: float, budget_per_hour: float, beyond: float) -> str:
+def _counted(
+    errors: NDArray[np.float64], alpha: float, method: ThresholdMethod, factor: float
+) -> tuple[float, float] | None:
+    """Threshold and the share expected above it, by ranks; None where alpha is too rare for n."""
+    n = len(errors)
+    # p <= alpha means 1 + #{>= s} <= alpha (n + 1): k - 1 calibration errors may be above the line.
+    # The small excess forgives the rounding of a product that ought to be whole.
+    k = min(n, int(alpha * (n + 1) * (1 + 1e-12)))
+    if k < 1:
+        return None
+    if method == "quantile":
+        value = float(np.quantile(errors, 1 - alpha, method="higher")) * factor
+        return value, (1 + np.count_nonzero(errors > value)) / (n + 1)
+    return float(np.partition(errors, n - k)[n - k]), k / (n + 1)
+
+
+def _tail(errors: NDArray[np.float64], alpha: float) -> tuple[Tail | None, tuple[str, ...]]:
+    """The law of the largest errors, where there is one and alpha lies within it."""
+    n = len(errors)
+    tail = fit_tail(errors)
+    if tail is None:
+        few = f"fewer than {LEAST_PEAKS} of the {n} calibration errors stand out"
+        return None, (f"peaks over threshold: {few}: the threshold is found by counting",)
+    if alpha * n >= tail.peaks:
+        return None, ()  # so many may be flagged that the line lies in the body: count
+    if alpha * n * _FARTHEST < 1:
+        return None, (
+            f"peaks over threshold: one in {1 / alpha:.3g} rows is more than {_FARTHEST:g} times "
+            f"rarer than {n} calibration rows show: the tail says nothing of it"
+            if alpha > 0
+            else "peaks over threshold: no share of rows is known: give risk",
+        )
+    warnings: tuple[str, ...] = ()
+    if tail.shape >= WILD_SHAPE:
+        warnings += (
+            f"peaks over threshold: the tail of the calibration errors has shape {tail.shape:.3g}: "
+            "its errors have no finite mean, and the threshold may be far off",
+        )
+    if alpha * n < 1:
+        warnings += (
+            f"peaks over threshold: one in {1 / alpha:.3g} rows is rarer than the {n} calibration "
+            f"rows can show: the threshold rests on the law fitted to {tail.peaks} of them",
+        )
+    return tail, warnings
+
+
+def _too_rare(
+    n: int, rows_per_hour: float, budget_per_hour: float, alpha: float, beyond: float
+) -> str:
     taken = f"the threshold is the largest calibration error times {beyond:g}"
+    if rows_per_hour <= 0 < alpha:
+        return (
+            f"a risk of {alpha:g} needs {1 / alpha:.3g} calibration rows or more, but there are "
+            f"{n}: {taken}"
+        )
     if rows_per_hour <= 0:
         return f"the {n} calibration rows span no time, so the budget says nothing: {taken}"
     hours = n / rows_per_hour

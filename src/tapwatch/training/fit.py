@@ -53,6 +53,8 @@ class TrainSettings(Section):
     """Multiplies the quantile of the quantile rule."""
     beyond: Annotated[float, Field(ge=1, le=1e6)] = 1.25
     """Multiplies the largest error where the budget is rarer than the calibration rows can show."""
+    risk: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of benign rows that may be flagged, in the place of what --budget comes to."""
     max_rows: Annotated[int, Field(ge=100, le=1 << 24)] = 500_000
     """Rows learnt from at most; of more, a random sample."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
@@ -180,6 +182,7 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
         method=settings.threshold,
         factor=settings.factor,
         beyond=settings.beyond,
+        risk=settings.risk,
     )
     inputs = [describe(path, "training", published) for path in training_files]
     inputs += [describe(path, "calibration", published) for path in calibration_files]
