@@ -17,22 +17,29 @@ def log_z(column: Sequence[float], clip: float, resolution: float = 1.0) -> list
     return [min(max((x - mean) / deviation, -clip), clip) for x in logs]
 
 
-def forward(row: Sequence[float], layers: Sequence[tuple]) -> list[float]:
-    """Layers of (weight, bias) with a rectifier after all but the last."""
+CURVES = {
+    "linear": lambda x: x,
+    "relu": lambda x: max(x, 0.0),
+    "tanh": math.tanh,
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+}
+
+
+def forward(
+    row: Sequence[float],
+    layers: Sequence[tuple],
+    activation: str = "relu",
+    output: str = "linear",
+) -> list[float]:
+    """Layers of (weight, bias) with a curve after each: a rectifier after all but the last."""
     code = list(row)
     for k, (weight, bias) in enumerate(layers):
+        curve = CURVES[activation if k < len(layers) - 1 else output]
         code = [
-            math.fsum(w * c for w, c in zip(line, code, strict=True)) + b
+            curve(math.fsum(w * c for w, c in zip(line, code, strict=True)) + b)
             for line, b in zip(weight, bias, strict=True)
         ]
-        if k < len(layers) - 1:
-            code = [max(c, 0.0) for c in code]
     return code
-
-
-def error(row: Sequence[float], layers: Sequence[tuple]) -> float:
-    out = forward(row, layers)
-    return math.fsum((a - b) ** 2 for a, b in zip(out, row, strict=True)) / len(row)
 
 
 def power_mean(errors: Sequence[float], moment: float) -> float:
