@@ -5,14 +5,20 @@ from typing import Final
 from tapwatch.detect.detector import Detector
 from tapwatch.detect.detectors.ae import Ae
 from tapwatch.detect.detectors.deep_ae import DeepAe
+from tapwatch.detect.detectors.iforest import Iforest
+from tapwatch.detect.detectors.ocsvm import Ocsvm
 from tapwatch.detect.detectors.pca import Pca
 from tapwatch.detect.detectors.robust_z import RobustZ
+from tapwatch.detect.detectors.vae import Vae
 
 #: In the order in which they are told; their modules load what is heavy when they are used.
 _ALL: Final[tuple[type[Detector], ...]] = (
     Ae,
     DeepAe,
+    Vae,
     Pca,
+    Ocsvm,
+    Iforest,
     RobustZ,
 )
 
