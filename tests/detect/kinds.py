@@ -35,7 +35,7 @@ KINDS = {
     "deep_ae": Kind({"epochs": 2}),
     "pca": Kind({"components": 3}),
     "robust_z": Kind(sees_broken_links=False),
-    "ocsvm": Kind(widths=FEW_WIDTHS),
+    "ocsvm": Kind({"sample_rows": 300}, FEW_WIDTHS),
     "iforest": Kind({"trees": 30}, FEW_WIDTHS, sees_broken_links=False, sees_constants=False),
 }
 
