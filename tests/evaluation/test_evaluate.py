@@ -10,6 +10,7 @@ from tapwatch.cli import main
 from tests.alerts import made
 from tests.evaluation.office import CLIENTS, SCANNER, START_NS, office
 
+USAGE = "want a protocol, or --bundle DIR and CAPTURE..., or --alerts FILE.jsonl"
 HEAD = "episode,kind,start_ns,end_ns,src,dst,dst_port,proto,note\n"
 S = 1_767_323_045
 ROWS = (
@@ -66,9 +67,11 @@ def test_prints_json_when_asked(labels, alerts):
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        ([], 2, "want --bundle DIR and CAPTURE..., or --alerts FILE.jsonl"),
-        (["x.pcap"], 2, "want --bundle DIR and CAPTURE..., or --alerts FILE.jsonl"),
-        (["--bundle", "b"], 2, "want --bundle DIR and CAPTURE..., or --alerts FILE.jsonl"),
+        ([], 2, USAGE),
+        (["x.pcap"], 2, USAGE),
+        (["--bundle", "b"], 2, USAGE),
+        (["nsl_kdd"], 2, "PROTOCOL = 'nsl_kdd': want one of seed-000, "),
+        (["--alerts", "a", "--train", "f"], 2, "--train wants a protocol: seed-000, "),
         (["--alerts", "a", "x.pcap"], 2, "either alerts, or bundles and captures (not both)"),
         (["--bundle", "b", "x.pcap", "--hours", "1"], 2, "--hours = 1.0: want no value"),
         (["--alerts", "none.jsonl"], 3, "none.jsonl: cannot be read"),

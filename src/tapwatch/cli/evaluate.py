@@ -1,8 +1,8 @@
-"""tapwatch evaluate: alerts held against what really happened."""
+"""tapwatch evaluate: a protocol, or alerts held against what really happened."""
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,19 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command("evaluate", cls=KernelCommand)
-@click.argument("captures", nargs=-1, metavar="CAPTURE...")
-@click.option("--labels", required=True, type=_PATH, metavar="TRUTH.csv", help="What happened.")
+@click.argument("words", nargs=-1, metavar="PROTOCOL | CAPTURE...")
+@click.option("--train", multiple=True, type=_PATH, metavar="FILE", help="To learn from.")
+@click.option("--test", multiple=True, type=_PATH, metavar="FILE", help="To measure with.")
+@click.option("--labels", type=_PATH, metavar="FILE", help="What happened, or what rows are.")
+@click.option("--seeds", type=click.IntRange(1, 1000), metavar="N", help="0 to N - 1.")
+@click.option(
+    "--detector",
+    "detectors",
+    multiple=True,
+    metavar="NAME",
+    help="Only these contenders of the protocol, by their name or their detector.",
+)
+@click.option("--view", metavar="VIEW", help="Of a protocol that leaves it open.")
 @click.option(
     "--bundle",
     "bundles",
@@ -48,42 +59,56 @@ _PATH = click.Path(path_type=Path)
 @options.workers
 @options.filter_text
 @options.config_file
-@options.freeze
 @click.option("--quiet", is_flag=True, help="No progress.")
-def command(
-    captures: tuple[str, ...],
-    labels: Path,
-    bundles: tuple[Path, ...],
-    alerts_file: Path | None,
-    hours: float | None,
-    output: Path | None,
-    as_json: bool,
-    workers: int,
-    filter_text: str | None,
-    config_file: Path | None,
-    freeze: bool,
-    quiet: bool,
-) -> None:
-    """Say which episodes of TRUTH.csv were found, how soon, and which alerts were false.
+def command(words: tuple[str, ...], **given: Any) -> None:
+    """Measure detectors by a protocol, or hold alerts against what really happened.
 
-    The alerts are those of a replay of CAPTURE with the bundles, or those of --alerts.
+    \b
+    tapwatch evaluate PROTOCOL [--train FILE]... [--test FILE]... [--labels FILE] [--seeds N]
+    tapwatch evaluate --labels TRUTH.csv --bundle DIR... CAPTURE...
+    tapwatch evaluate --labels TRUTH.csv --alerts FILE.jsonl [--hours H]
+
+    A protocol says how rows are split, which class is normal, and where the threshold comes from;
+    every table has the floor of no learning beside it. PROTOCOL is seed-000, seed-001, seed-002,
+    seed-003, seed-004, dagmm, goad, memstream, nsl-kdd, kdd99-official, capture, calibration, or
+    own for data of your own. A capture of such a name is ./NAME.
+
+    Without a protocol, say which episodes of TRUTH.csv were found, how soon, and which alerts were
+    false. The alerts are those of a replay of CAPTURE with the bundles, or those of --alerts.
     """
+    from tapwatch.evaluation.protocols import NAMES
+
+    if words and words[0] in NAMES:
+        from tapwatch.cli.measure import measure
+
+        measure(words[0], words[1:], given)
+        return
+    _episodes(words, given)
+
+
+def _episodes(captures: tuple[str, ...], given: Mapping[str, Any]) -> None:
+    """Hold alerts against a truth file."""
     from tapwatch.evaluation.episodes import hold_against, read_alerts
     from tapwatch.evaluation.report import as_json as document_of
     from tapwatch.evaluation.truth import read_truth
 
+    bundles, alerts_file, hours = given["bundles"], given["alerts_file"], given["hours"]
+    _check_no_protocol(captures, given)
     _check_usage(captures, bundles, alerts_file, hours)
-    if alerts_file is not None and filter_text is not None:
-        raise ConfigError("--filter", filter_text, "no value with --alerts", "they are given")
-    config = load_config(config_file) if config_file else Config()
-    config = options.frozen(config, freeze)
+    labels: Path | None = given["labels"]
+    if labels is None:
+        raise click.UsageError("want --labels TRUTH.csv, or a protocol")
+    if alerts_file is not None and given["filter_text"] is not None:
+        want = "no value with --alerts"
+        raise ConfigError("--filter", given["filter_text"], want, "they are given")
+    config = load_config(given["config_file"]) if given["config_file"] else Config()
     episodes = read_truth(labels)
     exit_code = 0
     if alerts_file is not None:
         sightings = read_alerts(alerts_file)
     else:
         sightings, hours, exit_code = _replay(
-            captures, bundles, config, workers, filter_text, quiet
+            captures, bundles, config, given["workers"], given["filter_text"], given["quiet"]
         )
     result = hold_against(episodes, sightings, hours)
     about = {
@@ -93,9 +118,9 @@ def command(
         "alerts_file": None if alerts_file is None else str(alerts_file),
     }
     document = document_of(result, about)
-    if output is not None:
-        _write(document, output)
-    if as_json:
+    if given["output"] is not None:
+        _write(document, given["output"])
+    if given["as_json"]:
         click.echo(json.dumps(document, indent=2))
     else:
         from rich.console import Console
@@ -104,6 +129,21 @@ def command(
 
         render(result, Console())
     sys.exit(exit_code)
+
+
+def _check_no_protocol(captures: tuple[str, ...], given: Mapping[str, Any]) -> None:
+    """Refuse what only a protocol has, and a word that was meant to be one."""
+    from tapwatch.evaluation.protocols import NAMES, protocol_of
+
+    protocols = ", ".join(NAMES)
+    if captures and not given["bundles"] and given["alerts_file"] is None:
+        first = captures[0]
+        if not Path(first).suffix and not Path(first).exists():
+            protocol_of(first)  # says which there are
+    options = ("train", "test", "detectors", "seeds", "view")
+    for option, key in zip(("train", "test", "detector", "seeds", "view"), options, strict=True):
+        if given[key]:
+            raise click.UsageError(f"--{option} wants a protocol: {protocols}")
 
 
 def _check_usage(
@@ -117,7 +157,9 @@ def _check_usage(
             "--alerts", str(alerts_file), "either alerts, or bundles and captures", "not both"
         )
     if alerts_file is None and not (captures and bundles):
-        raise click.UsageError("want --bundle DIR and CAPTURE..., or --alerts FILE.jsonl")
+        raise click.UsageError(
+            "want a protocol, or --bundle DIR and CAPTURE..., or --alerts FILE.jsonl"
+        )
     if alerts_file is None and hours is not None:
         raise ConfigError("--hours", hours, "no value with captures", "they tell it themselves")
 

@@ -91,7 +91,7 @@ def _warnings(found: dict[str, Any]) -> list[str]:
         said.append(f"{found['test_share_in_train']:.1%} of the test rows stand in training too")
     if found["duplicate_share_test"] > 0.01:
         said.append(f"{found['duplicate_share_test']:.1%} of the test rows repeat another one")
-    if found["test_share_with_both_labels"] > 0:
+    if found["test_share_with_both_labels"] >= 0.0005:
         part = found["test_share_with_both_labels"]
         said.append(f"{part:.2%} of the test rows occur both as normal and as anomalies")
     said += [

@@ -1,0 +1,184 @@
+"""tapwatch evaluate PROTOCOL: what its options have to be, and how far it is."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from tapwatch.cli import printable
+from tapwatch.errors import ConfigError, SinkError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from tapwatch.detect.detector import Epoch
+    from tapwatch.evaluation.protocol import Inputs, Outcome, Protocol
+
+#: Wide enough for the table of results where nobody looks at it in a terminal.
+_PLAIN_WIDTH = 160
+
+
+def measure(name: str, words: tuple[str, ...], options: Mapping[str, Any]) -> None:
+    """Run a protocol, print its table or JSON, and write its folder.
+
+    Parameters
+    ----------
+    name : str
+        Of the protocol.
+    words : tuple of str
+        What stands on the command line behind it.
+    options : mapping
+        Of the command.
+
+    Raises
+    ------
+    ConfigError
+        An option is not the protocol's, or names what there is not.
+    """
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from tapwatch.config import Config, load_config
+    from tapwatch.evaluation.console import render
+    from tapwatch.evaluation.output import as_text, write
+    from tapwatch.evaluation.protocol import Context, Inputs
+    from tapwatch.evaluation.protocols import protocol_of
+    from tapwatch.evaluation.run import run
+
+    protocol = protocol_of(name)
+    inputs = Inputs(
+        train=options["train"],
+        test=options["test"],
+        labels=options["labels"],
+        inputs=tuple(map(Path, words)),
+        view=options["view"],
+        bundles=options["bundles"],
+    )
+    _check(protocol, inputs, options)
+    folder: Path | None = options["output"]
+    if folder is not None:
+        _make(folder)
+    config = load_config(options["config_file"]) if options["config_file"] else Config()
+    seeds = tuple(range(options["seeds"] or protocol.n_seeds))
+    with Talk(quiet=options["quiet"]) as talk:
+        talk.note(f"{protocol.name}: seeds {', '.join(map(str, seeds))}")
+        context = Context(protocol, inputs, seeds, options["detectors"], talk, config)
+        results = replace(run(context), command=_command(protocol, inputs, options))
+    if folder is not None:
+        write(results, folder)
+    if options["as_json"]:
+        click.echo(as_text(results), nl=False)
+    else:
+        render(results, Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH))
+
+
+def _check(protocol: "Protocol", inputs: "Inputs", options: Mapping[str, Any]) -> None:
+    """Refuse what the protocol has no use for, and say what it wants."""
+    for key in ("alerts_file", "hours", "filter_text"):
+        if options[key] is not None:
+            option = "--" + key.removesuffix("_file").removesuffix("_text")
+            want = f"no value with protocol {protocol.name}"
+            raise ConfigError(option, str(options[key]), want)
+    needs = protocol.needs
+    for key in ("train", "test", "labels", "inputs"):
+        given, wanted = getattr(inputs, key), getattr(needs, key)
+        option = "INPUT" if key == "inputs" else f"--{key}"
+        if given and wanted is None:
+            told = str(given if key == "labels" else given[0])
+            raise ConfigError(option, told, f"no value with protocol {protocol.name}")
+        if wanted is not None and not given and key not in needs.optional:
+            file = "INPUT..." if key == "inputs" else f"{option} FILE"
+            raise click.UsageError(f"protocol {protocol.name} wants {file}: {wanted}")
+    if needs.view is not None and inputs.view not in (None, needs.view):
+        hint = f"protocol {protocol.name} has rows of that view"
+        raise ConfigError("--view", inputs.view, needs.view, hint)
+    if needs.view is None and inputs.view is None and protocol.run is None:
+        raise click.UsageError(f"protocol {protocol.name} wants --view VIEW: what becomes a row")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"{folder}: could not be made: {error.strerror}") from error
+
+
+def _command(protocol: "Protocol", inputs: "Inputs", options: Mapping[str, Any]) -> str:
+    words = ["tapwatch evaluate", protocol.name, *(path.name for path in inputs.inputs)]
+    for option in ("train", "test"):
+        words += [f"--{option} {path.name}" for path in getattr(inputs, option)]
+    words += [f"--labels {inputs.labels.name}"] if inputs.labels else []
+    words += [f"--bundle {path.name}" for path in inputs.bundles]
+    words += [f"--view {inputs.view}"] if inputs.view else []
+    words += [f"--detector {name!r}" for name in options["detectors"]]
+    words += [f"--seeds {options['seeds']}"] if options["seeds"] else []
+    return " ".join(words)
+
+
+class Talk:
+    """Progress on stderr: bars on a terminal, a plain line a fit elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bars: Progress | None = None
+        self._fits: TaskID | None = None
+        self._epochs: TaskID | None = None
+        self._what = ""
+
+    def __enter__(self) -> Self:
+        if not self._quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+            self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def note(self, text: str) -> None:
+        """Say what was found."""
+        if self._bars is not None:
+            self._bars.console.print(printable(text), markup=False, highlight=False)
+        elif not self._quiet:
+            click.echo(printable(text), err=True)
+
+    def begin(self, what: str, of: int) -> None:
+        """Say that the next of `of` fits has begun."""
+        self._what = what
+        if self._bars is None:
+            return
+        if self._fits is None:
+            self._fits = self._bars.add_task("", total=of)
+            self._epochs = self._bars.add_task("", total=None)
+        self._bars.update(self._fits, description=printable(what))
+        assert self._epochs is not None
+        self._bars.reset(self._epochs, description="fitting", total=None)
+
+    def epoch(self, epoch: "Epoch") -> None:
+        """Say how a fit goes."""
+        if self._bars is not None and self._epochs is not None:
+            told = f"epoch {epoch.number}, loss {epoch.validation_loss:.4g}"
+            self._bars.update(
+                self._epochs, completed=epoch.number, total=epoch.of, description=told
+            )
+
+    def done(self, outcome: "Outcome") -> None:
+        """Say what came of a fit."""
+        if self._bars is not None and self._fits is not None:
+            self._bars.advance(self._fits)
+        share = float(outcome.flagged.mean())
+        self.note(f"{self._what}: {share:.2%} flagged, {outcome.cpu_s:.1f} CPU-s")
