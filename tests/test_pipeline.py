@@ -44,7 +44,7 @@ class EveryRow:
             columns=batch.schema.names[:1],
             rows=batch.rows,
             error=np.full(n, 2.0),
-            threshold=1.0,
+            threshold=np.ones(n),
             p_value=np.zeros(n),
             flagged=np.ones(n, np.bool_),
             observed=ones,

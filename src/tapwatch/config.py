@@ -184,6 +184,18 @@ class DetectConfig(Section):
     """Rows scored at once; 1024 fit the second-level cache, 4096 and more are slower."""
     max_wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
     """On a live tap, rows wait no longer than this for their batch to fill."""
+    drift: Literal["off", "watch", "recalibrate", "dspot"] = "watch"
+    """What is done about errors that drift away from those of the calibration. "watch": an event
+    and a metric. "recalibrate": besides, the threshold is found again from the rows that follow.
+    "dspot": besides, the threshold follows the mean of the last rows, peaks over threshold."""
+    drift_delta: Annotated[float, Field(gt=0, le=0.5)] = 0.002
+    """Chance of a false alarm that the watch for drift (ADWIN) allows."""
+    recalibrate_rows: Annotated[int, Field(ge=0, le=1 << 22)] = 0
+    """Rows that calibrate a threshold again; 0: ten for each that may be flagged, at least 8,192
+    and at most 262,144."""
+    recalibrate_factor: Annotated[float, Field(ge=1, le=100)] = 4.0
+    """However often it moves, a threshold stays within that of the bundle times and divided by
+    this; for more, train again."""
     learn: bool = True
     """Whether online detectors go on learning from rows that are not flagged; what they learn ends
     with the run. `--freeze` sets it to false."""

@@ -53,7 +53,7 @@ def scores(rows, *, error=1.5, share=None, flagged=None, view="flow", bundle="of
         columns=COLUMNS,
         rows=table,
         error=np.broadcast_to(np.asarray(error, float), n).copy(),
-        threshold=1.0,
+        threshold=np.ones(n),
         p_value=np.full(n, 0.001),
         flagged=flags,
         observed=np.tile(np.arange(6.0) * 1000, (n_flagged, 1)),

@@ -294,7 +294,7 @@ def compose(
     """Everything that a sink needs of row `position`, the k-th flagged one."""
     row = scores.rows[position]
     names = describe(scores.rows[position : position + 1])
-    error = float(scores.error[position])
+    error, threshold = float(scores.error[position]), float(scores.threshold[position])
     features = _explain(scores, k)
     ports = int(row["proto"]) in _WITH_PORTS
     interface = int(row["interface"])
@@ -311,9 +311,9 @@ def compose(
         entity=entity_of(scores.view, row, names.src[0], names.dst[0]),
         reason=features[0].name if features else "",
         error=error,
-        threshold=float(scores.threshold),
+        threshold=threshold,
         p_value=float(scores.p_value[position]),
-        severity=severity_of(error, float(scores.threshold)),
+        severity=severity_of(error, threshold),
         folded=folded,
         features=features,
         src=names.src[0],

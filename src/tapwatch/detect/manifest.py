@@ -85,7 +85,7 @@ class PreprocessPart(Part):
 class TailPart(Part):
     """The generalised Pareto law of the largest calibration errors."""
 
-    start: Annotated[float, Field(ge=0)]
+    start: float
     scale: Annotated[float, Field(gt=0)]
     shape: Annotated[float, Field(ge=-1, le=100)]
     peaks: Annotated[int, Field(ge=1, lt=1 << 63)]

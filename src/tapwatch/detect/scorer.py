@@ -7,12 +7,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tapwatch.config import DetectConfig
 from tapwatch.detect.bundle import Bundle
 from tapwatch.detect.detector import Rows
+from tapwatch.detect.judge import Judge
 from tapwatch.detect.online import Learner
+from tapwatch.detect.recalibrate import Standard
 from tapwatch.detect.significance import significant
 from tapwatch.errors import ArtifactError
-from tapwatch.tables import FeatureBatch, Histogram, Scores, Tally
+from tapwatch.tables import Drift, FeatureBatch, Histogram, Scores, Tally
 
 #: Upper bounds, four a decade, three significant digits so that the labels are stable text.
 ERROR_EDGES: Final = tuple(float(f"{edge:.3g}") for edge in np.logspace(-4, 2, 25))
@@ -41,13 +44,22 @@ class Scorer:
         Rows scored at once. Scores do not depend on it.
     learn : bool
         Whether an online detector goes on learning from rows that are not flagged; see `online`.
+    config : DetectConfig, optional
+        What is done about drift; by default nothing.
 
     Notes
     -----
     `score` belongs to one thread; `tallies` may be called by any other meanwhile.
     """
 
-    def __init__(self, bundle: Bundle, max_rows: int = 1024, *, learn: bool = True) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        max_rows: int = 1024,
+        *,
+        learn: bool = True,
+        config: DetectConfig | None = None,
+    ) -> None:
         import torch
 
         # Cores are shared out as workers; a scoring thread that forks more only gets in their way,
@@ -58,8 +70,12 @@ class Scorer:
         self.detector = bundle.detector.name
         self._max_rows = max_rows
         self._learner = Learner(bundle.detector, may_learn=learn)
+        self._judge = Judge(bundle, config or DetectConfig(drift="off"))
+        self._seen = 0  # rows of earlier batches
+        self._labels = (self.view, self.detector, bundle.name)
         self._lock = threading.Lock()
-        self._counts = _Counts(bundle)
+        self._counts = _Counts(bundle, self._judge.in_force)
+        self._counts.judge = self._judge.tallies(_LABELS, self._labels)
 
     def score(self, batch: FeatureBatch) -> Scores:
         """Score all rows of a batch.
@@ -79,12 +95,17 @@ class Scorer:
         values = bundle.as_trained(batch.values)
         error = np.empty(len(batch))
         flagged = np.empty(len(batch), np.bool_)
+        threshold = np.empty(len(batch))
+        stretches: list[tuple[slice, Standard]] = []  # rows judged by one standard
         reasons = []
         for part in self._learner.parts(len(batch), self._max_rows):
             rows = bundle.preprocess.apply(values[part])
             error[part] = significant(self._learner.detector.score(rows))
+            for rows_of, standard in self._judge.judge(error[part]):
+                threshold[part][rows_of] = standard.value
+                _stretch(stretches, part.start + rows_of.stop, standard)
             # NaN compares false; infinity has to be kept out by hand.
-            flagged[part] = (error[part] > bundle.threshold) & (error[part] < np.inf)
+            flagged[part] = (error[part] > threshold[part]) & (error[part] < np.inf)
             if flagged[part].any():
                 # By what scored the row: after the next part it may have learnt.
                 chosen = flagged[part]
@@ -92,11 +113,15 @@ class Scorer:
             self._learner.take(rows, np.isfinite(error[part]) & ~flagged[part])
 
         told = _joined(reasons, len(bundle.preprocess.columns))
-        finite = np.isfinite(error)
         p_value = np.ones(len(error))
         with self._lock:
-            p_value[finite] = self._counts.add(error[finite], len(error), told["share"])
+            for rows_of, standard in stretches:
+                p_value[rows_of] = self._counts.add(error[rows_of], standard)
+            self._counts.add_flagged(told["share"])
             self._counts.learnt = self._learner.learnt_rows
+            self._counts.judge = self._judge.tallies(_LABELS, self._labels)
+            self._counts.threshold = self._judge.in_force.value
+        drifts = self._drifts(batch.rows)
         return Scores(
             view=self.view,
             detector=self.detector,
@@ -105,11 +130,36 @@ class Scorer:
             columns=bundle.preprocess.columns,
             rows=batch.rows,
             error=error,
-            threshold=bundle.threshold,
+            threshold=threshold,
             p_value=p_value,
             flagged=flagged,
+            drifts=drifts,
             **told,
         )
+
+    def _drifts(self, rows: NDArray[Any]) -> tuple[Drift, ...]:
+        """What the judge has to tell of rows (ROW) of this batch."""
+        drifts = []
+        for event in self._judge.events:
+            row = event.rows - self._seen - 1
+            drifts.append(
+                Drift(
+                    row=row,
+                    timestamp_ns=int(rows["last_ts_ns"][row]),
+                    view=self.view,
+                    detector=self.detector,
+                    bundle=self.bundle.name,
+                    kind=event.kind,
+                    what=event.what,
+                    rows=event.rows,
+                    before=event.before,
+                    after=event.after,
+                    threshold=event.threshold,
+                )
+            )
+        self._judge.events.clear()
+        self._seen += len(rows)
+        return tuple(drifts)
 
     def _reasons(self, rows: Rows, values: NDArray[Any]) -> _Reasons:
         """Contributions of the flagged rows only: explaining costs more than scoring."""
@@ -122,9 +172,22 @@ class Scorer:
 
     def tallies(self) -> list[Tally]:
         """Counts of this bundle, for the window."""
-        labels = (self.view, self.detector, self.bundle.name)
         with self._lock:
-            return self._counts.tallies(labels, is_frozen=self._learner.is_frozen)
+            return self._counts.tallies(self._labels, is_frozen=self._learner.is_frozen)
+
+    @property
+    def drift(self) -> dict[str, Any]:
+        """What has been counted of drift, and the threshold in force, for the summary."""
+        return self._judge.counts()
+
+
+def _stretch(stretches: list[tuple[slice, Standard]], stop: int, standard: Standard) -> None:
+    """Lengthen the last stretch up to row `stop`, or begin another one."""
+    if stretches and stretches[-1][1] is standard:
+        stretches[-1] = slice(stretches[-1][0].start, stop), standard
+    else:
+        start = stretches[-1][0].stop if stretches else 0
+        stretches.append((slice(start, stop), standard))
 
 
 def _joined(parts: list[_Reasons], n_columns: int) -> _Reasons:
@@ -144,47 +207,73 @@ class _Counts:
     histograms is worked out when somebody asks.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, standard: Standard) -> None:
         self._bundle = bundle
+        self._rows = 0
+        self._nonfinite = 0
+        self._flagged = 0
+        self.learnt = 0
+        self.threshold = standard.value
+        self.judge: list[Tally] = []
+        self._error_sum = self._ratio_sum = 0.0
+        self._error_counts = np.zeros(len(ERROR_EDGES) + 1, np.int64)
+        self._ratio_counts = np.zeros(len(RATIO_EDGES) + 1, np.int64)
+        self._reasons = np.zeros(len(bundle.preprocess.columns), np.int64)
+        self._judge_by(standard)
+
+    def _judge_by(self, standard: Standard) -> None:
+        """Place the scores to come by another standard."""
+        self._standard = standard
         # A threshold of 0 would divide by nothing: every error above it is far beyond it.
-        self._unit = max(bundle.threshold, _LEAST_THRESHOLD)
+        self._unit = max(standard.value, _LEAST_THRESHOLD)
         edges = (np.array(ERROR_EDGES), np.array(RATIO_EDGES) * self._unit)
-        self._bounds = np.unique(np.concatenate([bundle.calibration.error, *edges]))
+        self._bounds = np.unique(np.concatenate([standard.calibration.error, *edges]))
         # Place k holds the scores s with below[k] < s <= bounds[k].
         below = np.concatenate([[-np.inf], self._bounds])
         above = np.concatenate([self._bounds, [np.inf]])
-        self._p_value = bundle.calibration.p_value(above)
+        self._p_value = standard.calibration.p_value(above)
         self._error_bucket, self._ratio_bucket = (
             np.searchsorted(edge, below, side="right") for edge in edges
         )
         self._placed = np.zeros(len(above), np.int64)
-        self._rows = 0
-        self._nonfinite = 0
-        self.learnt = 0
-        self._error_sum = 0.0
-        self._reasons = np.zeros(len(bundle.preprocess.columns), np.int64)
 
-    def add(
-        self, finite_error: NDArray[np.float64], n_rows: int, share: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Count rows, and return the p-values of those with a finite error.
+    def _settle(self) -> None:
+        """Put what was placed into the histograms."""
+        np.add.at(self._error_counts, self._error_bucket, self._placed)
+        np.add.at(self._ratio_counts, self._ratio_bucket, self._placed)
+        self._placed[:] = 0
 
-        `share` is of the rows that were flagged. A score on a bound belongs below it, as `le` of
-        Prometheus has it, and as p-values count errors that are at least the score.
+    def add(self, error: NDArray[np.float64], standard: Standard) -> NDArray[np.float64]:
+        """Count rows that were judged by one standard, and return their p-values, (n_rows,).
+
+        A score on a bound belongs below it, as `le` of Prometheus has it, and as p-values count
+        errors that are at least the score.
         """
-        place = np.searchsorted(self._bounds, finite_error, side="left")
+        if standard is not self._standard:
+            self._settle()
+            self._judge_by(standard)
+        finite = np.isfinite(error)
+        place = np.searchsorted(self._bounds, error[finite], side="left")
         self._placed += np.bincount(place, minlength=len(self._placed))
-        self._rows += n_rows
-        self._nonfinite += n_rows - len(finite_error)
-        self._error_sum += float(finite_error.sum())
+        self._rows += len(error)
+        self._nonfinite += len(error) - len(place)
+        total = float(error[finite].sum())
+        self._error_sum += total
+        self._ratio_sum += total / self._unit
+        p_value = np.ones(len(error))
+        p_value[finite] = self._p_value[place]
+        return p_value
+
+    def add_flagged(self, share: NDArray[np.float64]) -> None:
+        """Count flagged rows by their reasons, (n_flagged, n_columns)."""
+        self._flagged += len(share)
         if len(share):
             self._reasons += np.bincount(share.argmax(axis=1), minlength=len(self._reasons))
-        p_value: NDArray[np.float64] = self._p_value[place]
-        return p_value
 
     def tallies(self, labels: tuple[str, str, str], *, is_frozen: bool) -> list[Tally]:
         """A copy of the counts, as families of metrics."""
         bundle = self._bundle
+        self._settle()
 
         def counter(name: str, text: str, value: float) -> Tally:
             return Tally(name, "counter", text, _LABELS, {labels: float(value)})
@@ -200,6 +289,7 @@ class _Counts:
                 "Scores that were NaN or infinite; such rows are never flagged.",
                 self._nonfinite,
             ),
+            counter("flagged_rows_total", "Rows above the threshold.", self._flagged),
             counter(
                 "learnt_rows_total",
                 "Rows that were not flagged and that an online detector learnt.",
@@ -217,21 +307,21 @@ class _Counts:
                 "histogram",
                 "Error of scored rows.",
                 _LABELS,
-                {labels: self._histogram(ERROR_EDGES, self._error_bucket, 1.0)},
+                {labels: Histogram(ERROR_EDGES, self._error_counts.copy(), self._error_sum)},
             ),
             Tally(
                 "error_threshold_ratio",
                 "histogram",
                 "Error of scored rows over the threshold.",
                 _LABELS,
-                {labels: self._histogram(RATIO_EDGES, self._ratio_bucket, self._unit)},
+                {labels: Histogram(RATIO_EDGES, self._ratio_counts.copy(), self._ratio_sum)},
             ),
             Tally(
                 "threshold",
                 "gauge",
                 "Error above which a row is flagged.",
                 _LABELS,
-                {labels: bundle.threshold},
+                {labels: self.threshold},
             ),
             Tally(
                 "contribution_rows_total",
@@ -247,11 +337,5 @@ class _Counts:
                 (*_LABELS, "sha256_8"),
                 {(*labels, bundle.digest[:8]): 1.0},
             ),
+            *self.judge,
         ]
-
-    def _histogram(
-        self, edges: tuple[float, ...], buckets: NDArray[np.int64], unit: float
-    ) -> Histogram:
-        counts = np.zeros(len(edges) + 1, np.int64)
-        np.add.at(counts, buckets, self._placed)
-        return Histogram(edges, counts, self._error_sum / unit)

@@ -10,7 +10,7 @@ IPv6 as it is, IPv4 as ::ffff:a.b.c.d (RFC 4291 2.5.5.2), a bare MAC address in 
 from tapwatch.tables.flows import FLOW, LINK, ConnState, EndReason, TcpAnalysis
 from tapwatch.tables.packets import FRAME, PACKET, FrameBatch
 from tapwatch.tables.rows import ROW, Column, FeatureBatch, Names, Schema, Traffic
-from tapwatch.tables.verdicts import Alert, FeatureShare, Histogram, Scores, Tally
+from tapwatch.tables.verdicts import Alert, Drift, FeatureShare, Histogram, Scores, Tally
 
 __all__ = [
     "FLOW",
@@ -21,6 +21,7 @@ __all__ = [
     "Alert",
     "Column",
     "ConnState",
+    "Drift",
     "EndReason",
     "FeatureBatch",
     "FeatureShare",

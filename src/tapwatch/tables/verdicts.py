@@ -11,6 +11,23 @@ from tapwatch.tables.rows import Schema
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """Errors have drifted, or a threshold has been looked at again; complete, as an alert is."""
+
+    row: int  # of the Scores, the last one before it; what it changed holds from the next one on
+    timestamp_ns: int  # of that row's last packet
+    view: str
+    detector: str
+    bundle: str
+    kind: Literal["drift", "recalibration"]
+    what: str  # of drift "level" or "tail"; else "moved", "limited", "far_rows" or "most_flagged"
+    rows: int  # that the bundle had scored by then
+    before: float  # of drift the mean before and after; else the threshold
+    after: float
+    threshold: float  # in force from here on
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """What one bundle says of the rows of one FeatureBatch; flagged rows come with reasons."""
 
@@ -21,7 +38,7 @@ class Scores:
     columns: tuple[str, ...]  # the columns that the bundle uses, C of them
     rows: NDArray[Any]  # ROW (n_rows,)
     error: NDArray[np.float64]  # (n_rows,)
-    threshold: float
+    threshold: NDArray[np.float64]  # (n_rows,) in force at that row
     p_value: NDArray[
         np.float64
     ]  # (n_rows,) conformal: share of calibration errors at least as high
@@ -30,6 +47,7 @@ class Scores:
     observed: NDArray[np.float64]
     expected: NDArray[np.float64]  # (n_flagged, C) what the model would have expected
     share: NDArray[np.float64]  # (n_flagged, C) of the error; a row sums to 1
+    drifts: tuple[Drift, ...] = ()  # in the order of their rows
 
 
 @dataclass(frozen=True, slots=True)
