@@ -26,7 +26,7 @@ _ARRAYS: Final = frozenset({"support", "weight", "gamma", "offset"})
 class OcsvmParameters(Parameters):
     """What may be set of a one-class support vector machine."""
 
-    nu: Annotated[float, Field(gt=0, le=1)] = 0.1
+    nu: Annotated[float, Field(gt=0, le=0.9)] = 0.1
     """Share of the training rows that may lie outside, at most, and of those that become support
     vectors, at least."""
     gamma: Literal["scale"] | Annotated[float, Field(gt=0, le=1e6)] = "scale"
