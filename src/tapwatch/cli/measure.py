@@ -96,7 +96,7 @@ def _check(protocol: "Protocol", inputs: "Inputs", options: Mapping[str, Any]) -
     if needs.view is not None and inputs.view not in (None, needs.view):
         hint = f"protocol {protocol.name} has rows of that view"
         raise ConfigError("--view", inputs.view, needs.view, hint)
-    if needs.view is None and inputs.view is None and protocol.run is None:
+    if needs.view is None and inputs.view is None and "view" not in needs.optional:
         raise click.UsageError(f"protocol {protocol.name} wants --view VIEW: what becomes a row")
 
 

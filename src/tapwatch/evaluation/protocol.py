@@ -217,7 +217,7 @@ class Needs:
     test: str | None = None
     labels: str | None = None
     inputs: str | None = None  # captures that are named without an option
-    optional: tuple[str, ...] = ()  # of "train", "test", "labels", "inputs": may be left out
+    optional: tuple[str, ...] = ()  # of these and "view": may be left out
     view: str | None = "kdd"  # of the rows; None: --view says it
 
 

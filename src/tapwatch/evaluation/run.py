@@ -117,20 +117,27 @@ def read_tables(context: Context) -> tuple[Tables, list[DataFile]]:
     ConfigError
         The protocol leaves the view open, and --view is not given.
     """
+    data: list[DataFile] = []
+    return Tables(read_files(context, "train", data), read_files(context, "test", data)), data
+
+
+def read_files(context: Context, purpose: str, data: list[DataFile]) -> Labelled | None:
+    """Read the files of --train or --test, and put them on record; None where none is given.
+
+    Raises
+    ------
+    ConfigError
+        The protocol leaves the view open, and --view is not given.
+    """
     view = context.protocol.needs.view or context.inputs.view
     if view is None:
         raise ConfigError("--view", None, "the view of the rows")
-    data: list[DataFile] = []
-
-    def read(name: str) -> Labelled | None:
-        paths = getattr(context.inputs, name)
-        if not paths:
-            return None
-        rows, files = read_labelled(paths, view, name, context.config, context.talk.note)
-        data.extend(files)
-        return rows
-
-    return Tables(read("train"), read("test")), data
+    paths = getattr(context.inputs, purpose)
+    if not paths:
+        return None
+    rows, files = read_labelled(paths, view, purpose, context.config, context.talk.note)
+    data += files
+    return rows
 
 
 def run_sections(
