@@ -157,7 +157,8 @@ class Ocsvm(Detector):
         from tapwatch.detect.detectors.ocsvm_kernel import nearby
 
         mean, squared = np.empty(rows.shape), np.empty(rows.shape)
-        nearby(np.ascontiguousarray(rows), *self._machine, mean, squared)
+        vectors = self._arrays["support"]
+        nearby(np.ascontiguousarray(rows), *self._machine, vectors, mean, squared)
         return mean, squared
 
 

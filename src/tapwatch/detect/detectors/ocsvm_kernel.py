@@ -61,19 +61,25 @@ def nearby(
     support: NDArray[np.float64],
     log_weight: NDArray[np.float64],
     gamma: float,
+    vectors: NDArray[np.float32],
     mean: NDArray[np.float64],
     squared: NDArray[np.float64],
 ) -> None:
     """Write, (n_rows, n_columns), the mean of the support vectors, and of their squared distance.
 
-    Each vector weighs what it adds to the sum of `log_sums`.
+    Each vector weighs what it adds to the sum of `log_sums`; `vectors` is (S, n_columns).
     """
     weight = np.empty(support.shape[1])
     for i in range(len(rows)):
         _weigh(rows[i], support, log_weight, gamma, weight)
-        for c in range(support.shape[0]):
-            x = np.float64(rows[i, c])
-            mean[i, c] = squared[i, c] = 0.0
-            for j in range(support.shape[1]):
-                mean[i, c] += weight[j] * support[c, j]
-                squared[i, c] += weight[j] * (x - support[c, j]) ** 2
+        mean[i] = 0.0
+        squared[i] = 0.0
+        for j in range(len(weight)):
+            share = weight[j]
+            # Most vectors are too far away to count. NaN counts: it has to be seen.
+            if share == 0.0:
+                continue
+            for c in range(len(support)):
+                away = np.float64(rows[i, c]) - vectors[j, c]
+                mean[i, c] += share * vectors[j, c]
+                squared[i, c] += share * (away * away)
