@@ -29,10 +29,17 @@ class Kind:
     """Whether a value stands out in a column that was constant in training."""
 
 
+_QUICK_MIXTURE = {"epochs": 2, "batch_rows": 128, "components": 3, "learning_rate": 4e-3}
+
 #: A detector that is not named has no parameter but perhaps `epochs`.
 KINDS = {
+    "neighbours": Kind({"references": 100}),
+    "rarity": Kind(widths=FEW_WIDTHS),
+    "ensemble": Kind({"epochs": 2, "references": 100}, FEW_WIDTHS),
     "ae": Kind({"epochs": 2}),
     "deep_ae": Kind({"epochs": 2}),
+    "aegmm": Kind(_QUICK_MIXTURE, FEW_WIDTHS, is_dear=True),
+    "vaegmm": Kind(_QUICK_MIXTURE, FEW_WIDTHS, is_dear=True),
     "pca": Kind({"components": 3}),
     "robust_z": Kind(sees_broken_links=False),
     "ocsvm": Kind({"sample_rows": 300}, FEW_WIDTHS),

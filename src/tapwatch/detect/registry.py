@@ -4,21 +4,31 @@ from typing import Final
 
 from tapwatch.detect.detector import Detector
 from tapwatch.detect.detectors.ae import Ae
+from tapwatch.detect.detectors.aegmm import Aegmm
 from tapwatch.detect.detectors.deep_ae import DeepAe
+from tapwatch.detect.detectors.ensemble import Ensemble
 from tapwatch.detect.detectors.iforest import Iforest
+from tapwatch.detect.detectors.neighbours import Neighbours
 from tapwatch.detect.detectors.ocsvm import Ocsvm
 from tapwatch.detect.detectors.pca import Pca
+from tapwatch.detect.detectors.rarity import Rarity
 from tapwatch.detect.detectors.robust_z import RobustZ
 from tapwatch.detect.detectors.vae import Vae
+from tapwatch.detect.detectors.vaegmm import Vaegmm
 
 #: In the order in which they are told; their modules load what is heavy when they are used.
 _ALL: Final[tuple[type[Detector], ...]] = (
     Ae,
     DeepAe,
     Vae,
+    Aegmm,
+    Vaegmm,
     Pca,
     Ocsvm,
     Iforest,
+    Neighbours,
+    Rarity,
+    Ensemble,
     RobustZ,
 )
 
