@@ -35,7 +35,7 @@ _QUICK_MIXTURE = {"epochs": 2, "batch_rows": 128, "components": 3, "learning_rat
 KINDS = {
     "neighbours": Kind({"references": 100}),
     "rarity": Kind(widths=FEW_WIDTHS),
-    "ensemble": Kind({"epochs": 2, "references": 100}, FEW_WIDTHS),
+    "ensemble": Kind({"epochs": 1, "references": 100}, (2, 13, 33)),
     "ae": Kind({"epochs": 2}),
     "deep_ae": Kind({"epochs": 2}),
     "aegmm": Kind(_QUICK_MIXTURE, FEW_WIDTHS, is_dear=True),
@@ -44,6 +44,7 @@ KINDS = {
     "robust_z": Kind(sees_broken_links=False),
     "ocsvm": Kind({"sample_rows": 300}, FEW_WIDTHS),
     "iforest": Kind({"trees": 30}, FEW_WIDTHS, sees_broken_links=False, sees_constants=False),
+    "kitnet": Kind({"epochs": 2, "least_steps": 4000}, widths=(1, 2, 11, 76)),
 }
 
 

@@ -8,6 +8,7 @@ from tapwatch.detect.detectors.aegmm import Aegmm
 from tapwatch.detect.detectors.deep_ae import DeepAe
 from tapwatch.detect.detectors.ensemble import Ensemble
 from tapwatch.detect.detectors.iforest import Iforest
+from tapwatch.detect.detectors.kitnet import Kitnet
 from tapwatch.detect.detectors.neighbours import Neighbours
 from tapwatch.detect.detectors.ocsvm import Ocsvm
 from tapwatch.detect.detectors.pca import Pca
@@ -26,6 +27,7 @@ _ALL: Final[tuple[type[Detector], ...]] = (
     Pca,
     Ocsvm,
     Iforest,
+    Kitnet,
     Neighbours,
     Rarity,
     Ensemble,
