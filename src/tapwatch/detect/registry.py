@@ -9,6 +9,7 @@ from tapwatch.detect.detectors.deep_ae import DeepAe
 from tapwatch.detect.detectors.ensemble import Ensemble
 from tapwatch.detect.detectors.iforest import Iforest
 from tapwatch.detect.detectors.kitnet import Kitnet
+from tapwatch.detect.detectors.lstm_ae import LstmAe
 from tapwatch.detect.detectors.neighbours import Neighbours
 from tapwatch.detect.detectors.ocsvm import Ocsvm
 from tapwatch.detect.detectors.pca import Pca
@@ -22,6 +23,7 @@ _ALL: Final[tuple[type[Detector], ...]] = (
     Ae,
     DeepAe,
     Vae,
+    LstmAe,
     Aegmm,
     Vaegmm,
     Pca,
