@@ -22,8 +22,12 @@ from tapwatch.evaluation.splits import (
 from tapwatch.evaluation.thresholds import conformal
 
 CONTENDERS: Final = (
-    Contender("ae 58-29-58", "ae", {"hidden": (58, 29, 58)}),
-    Contender("deep_ae", "deep_ae"),
+    Contender("ae 64-8-64", "ae", {"hidden": (64, 8, 64), "balance": 0.5}),
+    Contender("ae 58-29-58", "ae", {"hidden": (58, 29, 58), "balance": 0.5}),
+    Contender("neighbours", "neighbours"),
+    Contender("rarity", "rarity"),
+    Contender("ensemble", "ensemble"),
+    Contender("robust_z", "robust_z"),
 )
 
 _SHARED: Final = {

@@ -15,8 +15,12 @@ from tapwatch.evaluation.splits import FOLDS, cross_validation, train_on_normals
 from tapwatch.evaluation.thresholds import conformal
 
 CONTENDERS: Final = (
-    Contender("ae 64-8-64", "ae", {"hidden": (64, 8, 64)}),
-    Contender("deep_ae", "deep_ae"),
+    Contender("ae 64-8-64", "ae", {"hidden": (64, 8, 64), "balance": 0.5}),
+    Contender("vae 64-8", "vae", {"hidden": (64,), "latent": 8, "balance": 0.5}),
+    Contender("neighbours", "neighbours"),
+    Contender("rarity", "rarity"),
+    Contender("ensemble", "ensemble"),
+    Contender("robust_z", "robust_z"),
 )
 
 _SHARED: Final = {
