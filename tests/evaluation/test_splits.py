@@ -81,7 +81,7 @@ def test_a_label_list_has_a_line_a_row(tmp_path):
 
     assert labels.tolist() == ["normal", "worm"]
     assert (data.rows, data.used_for) == (2, "labels")
-    with pytest.raises(ConfigError, match="one label a line for 3 rows.*it has 2 lines"):
+    with pytest.raises(ConfigError, match=r"one label a line for 3 rows.*it has 2 lines"):
         read_label_list(path, 3)
 
 
@@ -118,7 +118,7 @@ def keyed(values):
 
 
 def test_normal_rows_learn_and_calibrate_and_nothing_is_lost(train, tmp_path):
-    """Training and calibration are the normal rows of the file, each once; the test is all of it."""
+    """Training and calibration are the normal rows of the one, the test is all of the other."""
     test = labelled(write(tmp_path / "test", {"normal": 30, "satan": 9, "mscan": 4}, 7))
 
     split = train_on_normals(train, test, 0)
