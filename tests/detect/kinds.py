@@ -37,14 +37,19 @@ KINDS = {
     "rarity": Kind(widths=FEW_WIDTHS),
     "ensemble": Kind({"epochs": 1, "references": 100}, (2, 13, 33)),
     "ae": Kind({"epochs": 2}),
+    "vae": Kind({"epochs": 2}, FEW_WIDTHS),
+    "lstm_ae": Kind({"epochs": 2, "sequence_rows": 3}, FEW_WIDTHS),
     "deep_ae": Kind({"epochs": 2}),
     "aegmm": Kind(_QUICK_MIXTURE, FEW_WIDTHS, is_dear=True),
     "vaegmm": Kind(_QUICK_MIXTURE, FEW_WIDTHS, is_dear=True),
     "pca": Kind({"components": 3}),
     "robust_z": Kind(sees_broken_links=False),
     "ocsvm": Kind({"sample_rows": 300}, FEW_WIDTHS),
-    "iforest": Kind({"trees": 30}, FEW_WIDTHS, sees_broken_links=False, sees_constants=False),
+    "iforest": Kind(
+        {"trees": 30, "sample_rows": 256}, FEW_WIDTHS, sees_broken_links=False, sees_constants=False
+    ),
     "kitnet": Kind({"epochs": 2, "least_steps": 4000}, widths=(1, 2, 11, 76)),
+    "memory_ae": Kind({"epochs": 1, "memory": 64}, widths=(1, 2, 13, 76)),
 }
 
 

@@ -11,8 +11,9 @@ from tests.detect.made import preprocessed as rows_of
 pytestmark = pytest.mark.kernel
 
 
-def fit(rows, seed=0, **parameters):
-    return Iforest.fit(rows, rows[:0], IforestParameters(**parameters), seed=seed)
+def fit(rows, seed=0, sample_rows=256, **parameters):
+    parameters = IforestParameters(sample_rows=sample_rows, **parameters)
+    return Iforest.fit(rows, rows[:0], parameters, seed=seed)
 
 
 def sklearns(rows, seed, trees, sample):

@@ -29,8 +29,9 @@ class IforestParameters(Parameters):
 
     trees: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Trees that are grown."""
-    sample_rows: Annotated[int, Field(ge=2, le=1 << 20)] = 256
-    """Rows that a tree is grown from, drawn for each tree by itself."""
+    sample_rows: Annotated[int, Field(ge=2, le=1 << 20)] = 2048
+    """Rows that a tree is grown from, drawn for each tree by itself. The paper has 256; words and
+    values that most samples of 256 lack are asked for by few trees."""
 
 
 class Iforest(Detector):

