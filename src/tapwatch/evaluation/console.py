@@ -26,6 +26,7 @@ _HEADINGS: Final = {
     "novel_recall": "novel R",
 }
 _BELOW: Final = "below the floor"
+_MANY_CLASSES: Final = 6
 
 
 def render(results: Results, console: Console) -> None:
@@ -68,12 +69,19 @@ def _cpu(section: SectionResults, row: Row) -> str:
 
 
 def _render_classes(section: SectionResults, console: Console) -> None:
-    classes = list(dict.fromkeys(name for row in section.rows for name in row.per_class))
+    """Recall by class: a class a column, or a line where there are many."""
+    lines = (*section.rows, *section.floor)
+    classes = list(dict.fromkeys(name for row in lines for name in row.per_class))
     if len(classes) < 2:
         return
-    table = _table("recall by class", *map(printable, classes))
-    for row in (*section.rows, *section.floor):
-        table.add_row(_text(row.name), *(_cell(row.per_class.get(name)) for name in classes))
+    if len(classes) <= _MANY_CLASSES:
+        table = _table("recall by class", *map(printable, classes))
+        for row in lines:
+            table.add_row(_text(row.name), *(_cell(row.per_class.get(name)) for name in classes))
+    else:
+        table = _table("recall by class", *(printable(row.name) for row in section.rows))
+        for name in classes:
+            table.add_row(_text(name), *(_cell(row.per_class.get(name)) for row in section.rows))
     console.print(table)
 
 
