@@ -1,5 +1,6 @@
 """Results of a protocol as tables for people."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rich import box
@@ -45,6 +46,9 @@ def _render_section(section: SectionResults, console: Console) -> None:
     console.print(Text(f"\n{section.section.name}", style="bold"))
     for key in ("split", "orientation", "threshold", "avoids"):
         console.print(Text(f"  {key}: {getattr(statement, key)}"))
+    for key, fact in section.split.facts.items():
+        if fact not in ({}, None, [], ""):
+            console.print(Text(printable(f"  {key.replace('_', ' ')}: {_fact(fact)}")))
     shown = [name for name in _HEADINGS if any(name in row.merits for row in section.rows)]
     extra = list(dict.fromkeys(name for row in section.rows for name in row.extra))
     table = _table("", *(_HEADINGS[name] for name in shown), *extra, "CPU-s", "")
@@ -61,6 +65,14 @@ def _render_section(section: SectionResults, console: Console) -> None:
     _render_classes(section, console)
     for warning in section.audit["warnings"]:
         console.print(Text(f"  audit: {printable(warning)}", style="yellow"))
+
+
+def _fact(fact: Any) -> str:
+    if isinstance(fact, Mapping):
+        return ", ".join(f"{key} {_fact(value)}" for key, value in fact.items())
+    if isinstance(fact, (list, tuple)):
+        return ", ".join(map(_fact, fact))
+    return f"{fact:,}" if isinstance(fact, int) else _value(fact)
 
 
 def _cpu(section: SectionResults, row: Row) -> str:
