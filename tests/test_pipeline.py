@@ -26,6 +26,7 @@ class EveryRow:
     """A scorer that flags every row, whatever is in it."""
 
     detector = "none"
+    sequence_rows = 0
 
     def __init__(self, view: str) -> None:
         self.view = view

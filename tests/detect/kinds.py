@@ -49,7 +49,8 @@ KINDS = {
         {"trees": 30, "sample_rows": 256}, FEW_WIDTHS, sees_broken_links=False, sees_constants=False
     ),
     "kitnet": Kind({"epochs": 2, "least_steps": 4000}, widths=(1, 2, 11, 76)),
-    "memory_ae": Kind({"epochs": 1, "memory": 64}, widths=(1, 2, 13, 76)),
+    "memory_ae": Kind({"epochs": 5, "memory": 256}, widths=(1, 2, 13, 76)),
+    "hst": Kind({"trees": 20, "height": 8, "window": 256}, widths=(1, 2, 13), is_dear=True),
 }
 
 

@@ -12,7 +12,7 @@ HOUR_NS = 3600 * 10**9
 
 def sample(n_rows, borders, capacity=50, seed=3):
     """Rows numbered in order of time, cut at `borders`."""
-    reservoir = Reservoir(capacity, 2, seed)
+    reservoir = Reservoir(capacity, (2,), seed)
     numbers = np.arange(n_rows)
     values = np.stack([numbers, -numbers], axis=1).astype(np.float32)
     for part in np.split(numbers, sorted(borders)):
@@ -56,7 +56,7 @@ def test_every_row_has_the_same_chance():
 
 def test_rows_are_told_in_the_order_of_time():
     """Inputs may come in any order of time; ties stay in the order seen."""
-    reservoir = Reservoir(10, 1, 0)
+    reservoir = Reservoir(10, (1,), 0)
     reservoir.add(np.array([[1], [2]], np.float32), np.array([9, 5]))
     reservoir.add(np.array([[3], [4]], np.float32), np.array([5, 1]))
     values, times = reservoir.take()

@@ -20,22 +20,27 @@ from pydantic import ValidationError
 
 from tapwatch.detect.detector import Detector
 from tapwatch.detect.export import Given, as_export, given_of, settings_given
+from tapwatch.detect.fitness import (
+    check_configuration,
+    check_left_out,
+    check_rows,
+    check_schema,
+    check_tail,
+)
 from tapwatch.detect.manifest import (
     ARRAYS_FILE,
     MANIFEST_FILE,
     ArraysPart,
     Manifest,
-    PreprocessPart,
     SchemaPart,
-    ThresholdPart,
     explain,
     fingerprint,
     read_arrays_file,
     read_manifest,
 )
-from tapwatch.detect.pot import Tail
 from tapwatch.detect.preprocess import Preprocess
 from tapwatch.detect.registry import DETECTORS
+from tapwatch.detect.sequences import inputs_of, rows_of_block
 from tapwatch.detect.threshold import Calibration
 from tapwatch.errors import ArtifactError, ConfigError, SinkError
 from tapwatch.tables import Schema
@@ -65,10 +70,41 @@ class Bundle:
         return self.schema.view
 
     def as_trained(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Rows (n_rows, n_schema_columns) as the model has met them in training."""
+        """Rows (n_rows, n_schema_columns), or blocks of them, as the model has met them."""
         if self.manifest.rows == "live":
             return values
-        return as_export(self.schema, values, self._given)
+        flat = values.reshape(-1, values.shape[-1])
+        return as_export(self.schema, flat, self._given).reshape(values.shape)
+
+    @property
+    def sequence_rows(self) -> int:
+        """Rows of a block, where the model takes the last rows of an entity; else 0."""
+        return rows_of_block(self.detector)
+
+    def latent(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Where the encoder puts rows, (n_rows, n_latent).
+
+        Parameters
+        ----------
+        values : float32 or float64 (n_rows, n_schema_columns)
+            As the view gives them, all columns. Of a model of sequences (n_rows, N,
+            n_schema_columns), with NaN in front for rows that are not there.
+
+        Raises
+        ------
+        ConfigError
+            The detector has no encoder.
+        ArtifactError
+            The shape is another.
+        """
+        rank = 3 if self.sequence_rows else 2
+        if values.ndim != rank or values.shape[-1] != len(self.schema.columns):
+            block = f"{self.sequence_rows}, " if self.sequence_rows else ""
+            raise ArtifactError(
+                f"bundle {self.name}: rows of shape {values.shape}: want "
+                f"(n, {block}{len(self.schema.columns)})"
+            )
+        return self.detector.latent(inputs_of(self.preprocess, self.as_trained(values)))
 
     @cached_property
     def _given(self) -> Given:
@@ -105,14 +141,14 @@ def load_bundle(
     """
     manifest, content = read_manifest(path)
     file = path / MANIFEST_FILE
-    schema = _check_schema(file, manifest.feature_schema, schemas)
-    _check_rows(file, manifest, schema)
-    _check_left_out(file, manifest.preprocess, schema)
-    _check_tail(file, manifest.threshold)
+    schema = check_schema(file, manifest.feature_schema, schemas)
+    check_rows(file, manifest, schema)
+    check_left_out(file, manifest.preprocess, schema)
+    check_tail(file, manifest.threshold)
     if settings is not None:
         running = settings(schema.view)
         is_export = manifest.rows == "wireshark_export"
-        _check_configuration(file, manifest, settings_given(running) if is_export else running)
+        check_configuration(file, manifest, settings_given(running) if is_export else running)
     arrays = _arrays(path, manifest)
     try:
         preprocess = _preprocess(manifest, schema, _under(arrays, "preprocess."))
@@ -226,117 +262,6 @@ def _write_directory(path: Path, files: Mapping[str, bytes]) -> None:
         if not path.exists() and (scratch / "replaced").exists():
             (scratch / "replaced").rename(path)
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _check_schema(file: Path, trained: SchemaPart, schemas: Mapping[str, Schema]) -> Schema:
-    schema = schemas.get(trained.view)
-    if schema is None:
-        raise ArtifactError(
-            f"{file}: feature_schema.view = {trained.view!r}: want one of "
-            f"{', '.join(sorted(schemas))}"
-        )
-    if (trained.version, trained.digest) == (schema.version, schema.digest):
-        found = [(column.name, column.unit) for column in trained.columns]
-        if found != [(column.name, column.unit) for column in schema.columns]:
-            raise ArtifactError(
-                f"{file}: feature_schema.columns: not those of digest {trained.digest[:16]}"
-            )
-        return schema
-    raise ArtifactError(
-        f"{file}: feature_schema = {trained.view}/{trained.version}:{trained.digest[:8]}: want "
-        f"{schema.view}/{schema.version}:{schema.digest[:8]}, the one of this build "
-        f"({_difference(trained, schema)}); train a bundle for it"
-    )
-
-
-def _check_rows(file: Path, manifest: Manifest, schema: Schema) -> None:
-    if manifest.rows != "live" and not any(column.export for column in schema.columns):
-        raise ArtifactError(
-            f"{file}: rows = {manifest.rows!r}: want 'live', for no export holds columns of view "
-            f"{schema.view}"
-        )
-
-
-def _check_left_out(file: Path, part: PreprocessPart, schema: Schema) -> None:
-    """What is said of columns is said of those of the schema, and not of those that are used."""
-    used = {*part.columns}
-    for key, names in (
-        ("constant", part.constant),
-        ("dropped", part.dropped),
-        ("withheld", part.withheld),
-    ):
-        for name in names:
-            # A constant column may be watched: then it is used.
-            if name not in schema.names or (name in used and key != "constant"):
-                raise ArtifactError(
-                    f"{file}: preprocess.{key}: {name!r:.60}: want columns of view {schema.view}"
-                    + ("" if key == "constant" else " that preprocess.columns has not")
-                )
-
-
-def _check_tail(file: Path, part: ThresholdPart) -> None:
-    """What is said of the tail must be what the threshold came from."""
-    tail = part.tail
-    if tail is None:
-        return
-    if part.method != "pot":
-        raise ArtifactError(f"{file}: threshold.tail: want it with method 'pot' only")
-    if not tail.peaks < tail.rows == part.calibration_rows:
-        raise ArtifactError(
-            f"{file}: threshold.tail.peaks = {tail.peaks}, rows = {tail.rows}: want fewer peaks "
-            f"than rows, and as many rows as calibration_rows, {part.calibration_rows}"
-        )
-    told = "alpha = 0"
-    if 0 < part.alpha < tail.peaks / tail.rows:
-        law = Tail(**tail.model_dump()).quantile(part.alpha)
-        told = f"{law:g} at alpha = {part.alpha:g}"
-        # A threshold may have been kept below the law's, never above it.
-        if tail.start <= part.value <= law + 1e-4 * abs(law):
-            return
-    raise ArtifactError(
-        f"{file}: threshold.value = {part.value!r}: want what threshold.tail gives, {told}"
-    )
-
-
-def _check_configuration(file: Path, manifest: Manifest, running: Mapping[str, object]) -> None:
-    """Values of the same columns mean something else under another configuration: refuse them."""
-    trained = manifest.configuration
-    view = manifest.feature_schema.view
-    for key in sorted({*trained, *running}):
-        if key not in running:
-            raise ArtifactError(
-                f"{file}: configuration.{key}: want only keys that {view} depends on"
-            )
-        if key not in trained:
-            raise ArtifactError(f"{file}: configuration.{key}: absent: want it")
-        # True is 1 to Python, and not to the configuration.
-        is_other_kind = isinstance(trained[key], bool) != isinstance(running[key], bool)
-        if trained[key] != running[key] or is_other_kind:
-            raise ArtifactError(
-                f"{file}: configuration.{key} = {trained[key]!r:.200}: want {running[key]!r}, the "
-                f"value of this run, for the rows of {view} depend on it; put {key} = "
-                f"{trained[key]!r:.200} into --config, or train a bundle for this value"
-            )
-
-
-def _difference(trained: SchemaPart, schema: Schema) -> str:
-    """The columns that differ, in words."""
-    before = {column.name: column for column in trained.columns}
-    after = {column.name: column for column in schema.columns}
-    said = [f"not in this build: {name}" for name in before if name not in after]
-    said += [f"not in the bundle: {name}" for name in after if name not in before]
-    for name in before.keys() & after.keys():
-        if before[name].unit != after[name].unit:
-            said.append(f"{name}: unit {before[name].unit!r} -> {after[name].unit!r}")
-        elif before[name].fingerprint != fingerprint(after[name]):
-            said.append(f"{name}: defined differently")
-    said.sort()
-    if not said and list(before) != list(after):
-        said = ["the columns stand in another order"]
-    if not said:
-        return "the columns are the same"
-    more = f"; and {len(said) - 8} more" if len(said) > 8 else ""
-    return "; ".join(said[:8]) + more
 
 
 def _arrays(path: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:

@@ -13,6 +13,7 @@ from tapwatch.detect.detector import Rows
 from tapwatch.detect.judge import Judge
 from tapwatch.detect.online import Learner
 from tapwatch.detect.recalibrate import Standard
+from tapwatch.detect.sequences import inputs_of, newest, with_absent
 from tapwatch.detect.significance import significant
 from tapwatch.errors import ArtifactError
 from tapwatch.tables import Drift, FeatureBatch, Histogram, Scores, Tally
@@ -68,6 +69,8 @@ class Scorer:
         self.bundle = bundle
         self.view = bundle.view
         self.detector = bundle.detector.name
+        #: Rows of the blocks that it wants; 0 where it takes single rows.
+        self.sequence_rows = bundle.sequence_rows
         self._max_rows = max_rows
         self._learner = Learner(bundle.detector, may_learn=learn)
         self._judge = Judge(bundle, config or DetectConfig(drift="off"))
@@ -92,14 +95,14 @@ class Scorer:
                 f"{batch.schema.digest[:8]}: want {bundle.view}/{bundle.schema.version}:"
                 f"{bundle.schema.digest[:8]}"
             )
-        values = bundle.as_trained(batch.values)
+        values = with_absent(bundle.as_trained(batch.values), batch.lengths)
         error = np.empty(len(batch))
         flagged = np.empty(len(batch), np.bool_)
         threshold = np.empty(len(batch))
         stretches: list[tuple[slice, Standard]] = []  # rows judged by one standard
         reasons = []
         for part in self._learner.parts(len(batch), self._max_rows):
-            rows = bundle.preprocess.apply(values[part])
+            rows = inputs_of(bundle.preprocess, values[part])
             error[part] = significant(self._learner.detector.score(rows))
             for rows_of, standard in self._judge.judge(error[part]):
                 threshold[part][rows_of] = standard.value
@@ -165,7 +168,7 @@ class Scorer:
         """Contributions of the flagged rows only: explaining costs more than scoring."""
         preprocess, detector = self.bundle.preprocess, self._learner.detector
         return {
-            "observed": preprocess.observed(values),
+            "observed": preprocess.observed(newest(values)),
             "expected": preprocess.to_units(detector.expected(rows)),
             "share": detector.contributions(rows, preprocess.column_of),
         }
@@ -174,6 +177,11 @@ class Scorer:
         """Counts of this bundle, for the window."""
         with self._lock:
             return self._counts.tallies(self._labels, is_frozen=self._learner.is_frozen)
+
+    @property
+    def title(self) -> str:
+        """View, detector and bundle: what tells it from others in the summary."""
+        return "/".join(self._labels)
 
     @property
     def drift(self) -> dict[str, Any]:

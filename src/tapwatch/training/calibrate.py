@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tapwatch.detect.detector import CHUNK_ROWS, Detector
 from tapwatch.detect.preprocess import Preprocess
+from tapwatch.detect.sequences import inputs_of
 from tapwatch.detect.significance import significant
 from tapwatch.training.datasets import Part
 from tapwatch.training.reservoir import Exposure
@@ -29,9 +30,9 @@ class Held:
 def score_rows(
     values: NDArray[np.float32], preprocess: Preprocess, detector: Detector
 ) -> NDArray[np.float64]:
-    """Errors of rows (n, n_schema_columns), as the scorer would tell them."""
+    """Errors of rows (n, n_schema_columns), or blocks of them, as the scorer would tell them."""
     parts = [
-        detector.score(preprocess.apply(values[start : start + CHUNK_ROWS]))
+        detector.score(inputs_of(preprocess, values[start : start + CHUNK_ROWS]))
         for start in range(0, len(values), CHUNK_ROWS)
     ]
     return significant(np.concatenate(parts)) if parts else np.zeros(0)

@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 
 from tapwatch.config import Config
 from tapwatch.detect.export import as_export
+from tapwatch.detect.sequences import with_absent
 from tapwatch.errors import ArtifactError, CaptureError, ConfigError
 from tapwatch.features.settings import settings_of
-from tapwatch.tables import Column, Schema
+from tapwatch.tables import Column, FeatureBatch, Schema
+from tapwatch.training.identity import (
+    check_entities,
+    check_identity,
+    entity_columns,
+    read_identity,
+)
 from tapwatch.training.published import Note, Published, rows_of
 from tapwatch.training.tables import Table
 
@@ -40,7 +47,7 @@ def no_progress(_done: int, _total: int) -> None:
 class Part:
     """Some rows, all columns of the schema."""
 
-    values: NDArray[np.float32]  # (n_rows, n_columns)
+    values: NDArray[np.float32]  # (n_rows, n_columns); of blocks see `read_rows`
     time_ns: NDArray[np.int64]  # (n_rows,) of each row's last packet
 
 
@@ -107,6 +114,7 @@ def read_rows(
     benign: Collection[str] = (),
     workers: int = 1,
     filter: str | None = None,
+    sequence_rows: int = 0,
     warn: Callable[[str], None] = lambda _: None,
     note: Note = lambda _: None,
     progress: ReadProgress = no_progress,
@@ -125,6 +133,9 @@ def read_rows(
     workers : int
     filter : str, optional
         Packets of captures to use.
+    sequence_rows : int
+        N: give blocks (n_rows, N, n_columns) of the last N rows of the entity that each row is of,
+        with NaN in front for those it has not had. 0 gives rows.
     warn, note : callable
         Told of damage and of what looks wrong, and of rows that were left out.
     progress : ReadProgress
@@ -137,12 +148,17 @@ def read_rows(
         A Parquet file is of another schema or configuration.
     """
     tables = published.tables if published else {}
+    if sequence_rows:
+        check_entities(tables)
     parquets = [path for path in files if path not in tables and _is_parquet(path)]
     captures = [path for path in files if path not in tables and path not in parquets]
     inputs: list[Iterator[Part]] = []
     if captures:
-        inputs.append(_capture_rows(captures, schema, config, workers, filter, warn, progress))
-    inputs += [_parquet_rows(path, schema, config, progress) for path in parquets]
+        rows = _capture_rows(captures, schema, config, workers, filter, warn, progress)
+        inputs.append(_parts(rows, schema, sequence_rows, config))
+    for path in parquets:
+        batches = _parquet_rows(path, schema, config, progress, with_entity=sequence_rows > 0)
+        inputs.append(_parts(batches, schema, sequence_rows, config))
     inputs += [_table_rows(tables[path], benign, note, warn) for path in files if path in tables]
     for parts in inputs:
         yield _exported(parts, schema) if published and published.is_export else parts
@@ -151,7 +167,26 @@ def read_rows(
 def _exported(parts: Iterator[Part], schema: Schema) -> Iterator[Part]:
     """What an export of Wireshark would give of the rows; of one, they are that already."""
     for part in parts:
-        yield Part(as_export(schema, part.values), part.time_ns)
+        flat = part.values.reshape(-1, part.values.shape[-1])
+        yield Part(as_export(schema, flat).reshape(part.values.shape), part.time_ns)
+
+
+def _parts(
+    batches: Iterator[FeatureBatch], schema: Schema, n: int, config: Config
+) -> Iterator[Part]:
+    """The rows of one input, or their blocks."""
+    if not n:
+        for batch in batches:
+            yield Part(batch.values, batch.rows["last_ts_ns"].astype(np.int64))
+        return
+    # Inside: kernels are for those that need them.
+    from tapwatch.features.sequences.views import sequences_of
+
+    sequences = sequences_of(schema, n, config)
+    for batch in batches:
+        for part in sequences.parts(batch):
+            times = part.rows["last_ts_ns"].astype(np.int64)
+            yield Part(with_absent(part.values, part.lengths), times)
 
 
 def _table_rows(table: Table, benign: Collection[str], note: Note, warn: Note) -> Iterator[Part]:
@@ -176,7 +211,7 @@ def _capture_rows(
     filter: str | None,
     warn: Callable[[str], None],
     progress: ReadProgress,
-) -> Iterator[Part]:
+) -> Iterator[FeatureBatch]:
     from tapwatch.capture import open_captures
     from tapwatch.pipeline import Corridor, extract
 
@@ -186,7 +221,7 @@ def _capture_rows(
         for batch, _ in extract(source, corridor, schema.view):
             progress(*source.progress())
             if len(batch):
-                yield Part(batch.values, batch.rows["last_ts_ns"].astype(np.int64))
+                yield batch
         for problem in source.problems:
             warn(problem)
     finally:
@@ -194,8 +229,8 @@ def _capture_rows(
 
 
 def _parquet_rows(
-    path: Path, schema: Schema, config: Config, progress: ReadProgress
-) -> Iterator[Part]:
+    path: Path, schema: Schema, config: Config, progress: ReadProgress, *, with_entity: bool
+) -> Iterator[FeatureBatch]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -204,9 +239,11 @@ def _parquet_rows(
             _check_parquet(path, file.schema_arrow, schema)
             _check_configuration(path, file.schema_arrow, schema, config)
             done, total = 0, file.metadata.num_rows
-            wanted = [*schema.names, "last_ts_ns"]
+            identity = entity_columns(schema.view) if with_entity else ()
+            check_identity(path, file.schema_arrow, identity)
+            wanted = [*schema.names, "last_ts_ns", *identity]
             for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted):
-                yield _part_of(path, batch, schema)
+                yield _batch_of(path, batch, schema, identity)
                 done += batch.num_rows
                 progress(done, total)
     # Names that are no UTF-8 are pyarrow's UnicodeDecodeError, a ValueError.
@@ -274,7 +311,7 @@ def _check_configuration(path: Path, arrow: Any, schema: Schema, config: Config)
             )
 
 
-def _part_of(path: Path, batch: Any, schema: Schema) -> Part:
+def _batch_of(path: Path, batch: Any, schema: Schema, identity: Sequence[str]) -> FeatureBatch:
     columns = [_numbers(path, batch.column(column.name), column) for column in schema.columns]
     values = np.ascontiguousarray(np.stack(columns, axis=1))
     if not np.isfinite(values).all():
@@ -283,7 +320,9 @@ def _part_of(path: Path, batch: Any, schema: Schema) -> Part:
     time_ns = batch.column("last_ts_ns")
     if time_ns.null_count:
         raise CaptureError(f"{path}: last_ts_ns: null: want the time of every row")
-    return Part(values, time_ns.cast("int64").to_numpy(zero_copy_only=False))
+    rows = read_identity(path, batch, identity)
+    rows["last_ts_ns"] = time_ns.cast("int64").to_numpy(zero_copy_only=False)
+    return FeatureBatch(schema, values, rows)
 
 
 def _numbers(path: Path, array: Any, column: Column) -> NDArray[np.float32]:

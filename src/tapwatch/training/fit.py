@@ -16,6 +16,7 @@ from tapwatch.detect.detector import Epoch, Parameters, silent
 from tapwatch.detect.manifest import Manifest, check_name
 from tapwatch.detect.preprocess import Method, fit_preprocess
 from tapwatch.detect.registry import DETECTORS
+from tapwatch.detect.sequences import inputs_of, newest
 from tapwatch.detect.threshold import ThresholdMethod, calibrate, summarise
 from tapwatch.errors import ConfigError
 from tapwatch.features import schema_of
@@ -56,7 +57,7 @@ class TrainSettings(Section):
     risk: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of benign rows that may be flagged, in the place of what --budget comes to."""
     max_rows: Annotated[int, Field(ge=100, le=1 << 24)] = 500_000
-    """Rows learnt from at most; of more, a random sample."""
+    """Rows learnt from at most; of more, a random sample. A block counts as its rows."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the training rows, the last in time, that calibrates where no other input does."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -145,7 +146,8 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
     columns = choose_columns(published.schema, order.columns, order.drop, published.withheld)
     tell_withheld(published.withheld, listener.note)
 
-    sample = _sample(training_files, published, order, settings.max_rows, listener)
+    n = getattr(parameters, "sequence_rows", 0)
+    sample = _sample(training_files, published, order, settings.max_rows, listener, n)
     values, time_ns = sample.take()
     rows_seen = sample.seen
     del sample  # as large as what was taken
@@ -168,7 +170,7 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
         epoch=listener.epoch,
     )
     if calibration_files:
-        rows = _rows_of(calibration_files, published, order, listener)
+        rows = _rows_of(calibration_files, published, order, listener, n)
         held = measure(rows, learnt.preprocess, learnt.detector)
     else:
         share_kept = len(values) / rows_seen
@@ -193,7 +195,11 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
 
 
 def _rows_of(
-    files: Sequence[Path], published: Published, order: Order, listener: Listener
+    files: Sequence[Path],
+    published: Published,
+    order: Order,
+    listener: Listener,
+    sequence_rows: int,
 ) -> Iterable[Iterable[Part]]:
     return read_rows(
         files,
@@ -203,6 +209,7 @@ def _rows_of(
         benign=order.benign,
         workers=order.workers,
         filter=order.filter,
+        sequence_rows=sequence_rows,
         warn=listener.warning,
         note=listener.note,
         progress=listener.reading,
@@ -210,11 +217,21 @@ def _rows_of(
 
 
 def _sample(
-    files: Sequence[Path], published: Published, order: Order, max_rows: int, listener: Listener
+    files: Sequence[Path],
+    published: Published,
+    order: Order,
+    max_rows: int,
+    listener: Listener,
+    sequence_rows: int,
 ) -> Reservoir:
-    """Read all training rows, and keep as many as are learnt from."""
-    reservoir = Reservoir(max_rows, len(published.schema.names), order.seed)
-    for parts in _rows_of(files, published, order, listener):
+    """Read all training rows, and keep as many as are learnt from.
+
+    A block counts as its rows, so that blocks take no more memory than rows do.
+    """
+    n_columns = len(published.schema.names)
+    shape = (sequence_rows, n_columns) if sequence_rows else (n_columns,)
+    reservoir = Reservoir(max(1, max_rows // max(1, sequence_rows)), shape, order.seed)
+    for parts in _rows_of(files, published, order, listener, sequence_rows):
         for part in parts:
             reservoir.add(part.values, part.time_ns)
     if not reservoir.seen:
@@ -303,12 +320,13 @@ def fit_rows(
     device: str = "cpu",
     epoch: Callable[[Epoch], None] = silent,
 ) -> Learnt:
-    """Fit preprocessing and a detector on benign rows (n_rows, n_schema_columns).
+    """Fit preprocessing and a detector on benign rows, or on blocks of them.
 
     Parameters
     ----------
     values : float32 (n_rows, n_schema_columns)
-        At least 1 row.
+        At least 1 row. Of blocks (n_rows, N, n_schema_columns) with NaN for rows that are not
+        there; preprocessing is fitted on the newest row of each.
     schema : Schema
     columns : tuple of str
         To learn from.
@@ -322,7 +340,7 @@ def fit_rows(
         Told after every epoch.
     """
     preprocess, constant = fit_preprocess(
-        values,
+        newest(values),
         schema,
         columns,
         method=settings.scaling,
@@ -343,8 +361,8 @@ def fit_rows(
         epoch(told)
 
     fitted = DETECTORS[detector].fit(
-        preprocess.apply(values[~is_validation]),
-        preprocess.apply(values[is_validation]),
+        inputs_of(preprocess, values[~is_validation]),
+        inputs_of(preprocess, values[is_validation]),
         parameters,
         seed=seed,
         device=device,

@@ -19,16 +19,17 @@ class Reservoir:
     ----------
     capacity : int
         Rows kept.
-    n_columns : int
+    shape : tuple of int
+        Of one row: (n_columns,), or (N, n_columns) of blocks.
     seed : int
     """
 
-    def __init__(self, capacity: int, n_columns: int, seed: int) -> None:
+    def __init__(self, capacity: int, shape: tuple[int, ...], seed: int) -> None:
         self.capacity = capacity
         self.seen = 0
         # Pages that are never written cost no memory.
         room = capacity + max(1, capacity // _SLACK)
-        self._values = np.empty((room, n_columns), np.float32)
+        self._values = np.empty((room, *shape), np.float32)
         self._time_ns = np.empty(room, np.int64)
         self._draw = np.empty(room)
         self._held = 0

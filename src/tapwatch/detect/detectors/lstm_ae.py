@@ -22,6 +22,7 @@ from tapwatch.detect.detector import (
 )
 from tapwatch.detect.detectors.descent import DescentParameters, descend
 from tapwatch.detect.detectors.layers import MIN_WIDTH, activate, one_thread, padded
+from tapwatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,10 +101,19 @@ class LstmAe(Detector):
         device: str = "cpu",
         progress: Progress = silent,
     ) -> Self:
-        """Fit with AdamW to blocks (n, N, n_columns)."""
+        """Fit with AdamW to blocks (n, N, n_columns).
+
+        Raises
+        ------
+        ConfigError
+            The rows are no blocks of N: nobody knows whose they are.
+        """
         import torch
 
         assert isinstance(parameters, LstmAeParameters)
+        if rows.ndim != 3 or rows.shape[1] != parameters.sequence_rows:
+            want = f"blocks of {parameters.sequence_rows} rows of one entity for {cls.name}"
+            raise ConfigError("training rows", f"of shape {rows.shape}", want)
         n_columns = rows.shape[2]
         with one_thread():
             generator = torch.Generator().manual_seed(seed)
