@@ -50,7 +50,12 @@ KINDS = {
     ),
     "kitnet": Kind({"epochs": 2, "least_steps": 4000}, widths=(1, 2, 11, 76)),
     "memory_ae": Kind({"epochs": 5, "memory": 256}, widths=(1, 2, 13, 76)),
-    "hst": Kind({"trees": 20, "height": 8, "window": 256}, widths=(1, 2, 13), is_dear=True),
+    "hst": Kind(
+        {"trees": 20, "height": 8, "window": 256},
+        (1, 2, 13),
+        is_dear=True,
+        sees_broken_links=False,
+    ),
 }
 
 

@@ -7,9 +7,11 @@ from tapwatch.detect.detectors.ae import Ae
 from tapwatch.detect.detectors.aegmm import Aegmm
 from tapwatch.detect.detectors.deep_ae import DeepAe
 from tapwatch.detect.detectors.ensemble import Ensemble
+from tapwatch.detect.detectors.hst import Hst
 from tapwatch.detect.detectors.iforest import Iforest
 from tapwatch.detect.detectors.kitnet import Kitnet
 from tapwatch.detect.detectors.lstm_ae import LstmAe
+from tapwatch.detect.detectors.memory_ae import MemoryAe
 from tapwatch.detect.detectors.neighbours import Neighbours
 from tapwatch.detect.detectors.ocsvm import Ocsvm
 from tapwatch.detect.detectors.pca import Pca
@@ -30,6 +32,8 @@ _ALL: Final[tuple[type[Detector], ...]] = (
     Ocsvm,
     Iforest,
     Kitnet,
+    MemoryAe,
+    Hst,
     Neighbours,
     Rarity,
     Ensemble,

@@ -21,6 +21,7 @@ from tapwatch.detect.detector import (
     take_array,
 )
 from tapwatch.detect.detectors.kitnet_map import groups_of
+from tapwatch.detect.detectors.plain import plain_rows
 from tapwatch.errors import ArtifactError
 
 _ENSEMBLE: Final = ("weight", "hidden_bias", "input_bias")
@@ -187,7 +188,7 @@ class Kitnet(OnlineDetector):
         from tapwatch.detect.detectors.kitnet_kernel import score_rows
 
         error = np.empty(len(rows))
-        score_rows(_plain(rows), self._scale, self._layout, self._ensemble, self._output, error)
+        score_rows(plain_rows(rows), self._scale, self._layout, self._ensemble, self._output, error)
         return error
 
     def _contributions(self, rows: Rows, column_of: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -209,18 +210,10 @@ class Kitnet(OnlineDetector):
             np.empty((n_rows, self.n_columns)),
             np.empty((n_rows, n_nets)),
         )
-        explain_rows(_plain(rows), self._scale, self._layout, self._ensemble, self._output, said)
+        explain_rows(
+            plain_rows(rows), self._scale, self._layout, self._ensemble, self._output, said
+        )
         return said
-
-
-def _plain(rows: Rows) -> Rows:
-    """Rows as the kernels are compiled for: one after the other, and as if they could be written.
-
-    A read-only array is another type to the compiler; a copy is cheaper than a second compilation.
-    """
-    if rows.flags.c_contiguous and rows.flags.writeable:
-        return rows
-    return np.array(rows, np.float32, order="C")
 
 
 def _n_hidden(parameters: KitnetParameters, n_inputs: int) -> int:
