@@ -8,7 +8,7 @@ from typing import Any
 
 from tapwatch.capture import MemorySource, Source
 from tapwatch.config import Config
-from tapwatch.detect import Scorer, load_bundle
+from tapwatch.detect import Bundle, Scorer, Shadow, load_bundle
 from tapwatch.errors import ConfigError, TapwatchError
 from tapwatch.features import SCHEMAS
 from tapwatch.features.settings import settings_of
@@ -27,23 +27,72 @@ def load_scorers(directories: Sequence[Path], config: Config) -> list[Scorer]:
     ConfigError
         Two bundles have one name: their metrics could not be told apart.
     """
+    return [scorer for _, scorer in _load("--bundle", directories, config, {})]
+
+
+def load_shadows(
+    directories: Sequence[Path], live: Mapping[Path, Scorer], config: Config
+) -> list[Shadow]:
+    """Load and verify bundles on trial.
+
+    Parameters
+    ----------
+    directories : sequence of Path
+    live : mapping of directory to Scorer
+        The bundles that they are scored beside.
+
+    Raises
+    ------
+    ArtifactError
+        A bundle is damaged, or was made for another schema or configuration.
+    ConfigError
+        One has the name of another, or is of a view that no live bundle scores.
+    """
+    taken = {_labels(scorer.bundle): directory for directory, scorer in live.items()}
+    views = sorted({scorer.view for scorer in live.values()})
+    shadows = []
+    for directory, scorer in _load("--shadow", directories, config, taken):
+        if scorer.view not in views:
+            want = f"a bundle of view {' or '.join(views)}"
+            raise ConfigError(
+                "--shadow", str(directory), want, f"it is of {scorer.view}, which no --bundle has"
+            )
+        shadows.append(Shadow(scorer))
+    return shadows
+
+
+def _labels(bundle: Bundle) -> tuple[str, str, str]:
+    return (bundle.view, bundle.detector.name, bundle.name)
+
+
+def _load(
+    option: str,
+    directories: Sequence[Path],
+    config: Config,
+    taken: Mapping[tuple[str, str, str], Path],
+) -> list[tuple[Path, Scorer]]:
+    """Bundles whose names are neither taken nor those of each other."""
 
     def settings(view: str) -> Mapping[str, object]:
         return settings_of(view, config)
 
     bundles = [load_bundle(directory, SCHEMAS, settings) for directory in directories]
-    seen: dict[tuple[str, str, str], Path] = {}
+    seen = dict(taken)
     for directory, bundle in zip(directories, bundles, strict=True):
-        key = (bundle.view, bundle.detector.name, bundle.name)
+        key = _labels(bundle)
         if key in seen:
             raise ConfigError(
-                "--bundle",
+                option,
                 str(directory),
                 f"a bundle with a name of its own, not {bundle.name!r} as {seen[key]} has",
                 "their metrics could not be told apart",
             )
         seen[key] = directory
-    return [Scorer(bundle, config.detect.max_rows, learn=config.detect.learn) for bundle in bundles]
+    detect = config.detect
+    return [
+        (directory, Scorer(bundle, detect.max_rows, learn=detect.learn, config=detect))
+        for directory, bundle in zip(directories, bundles, strict=True)
+    ]
 
 
 def live_config(config: Config) -> Config:
@@ -91,6 +140,7 @@ def monitor(
     on_start: Callable[[], None] = lambda: None,
     on_batch: Callable[[], None] = lambda: None,
     on_summary: Callable[[dict[str, Any]], None] = lambda _: None,
+    shadows: Sequence[Shadow] = (),
 ) -> dict[str, Any]:
     """Run one source through the house until it ends or a signal comes.
 
@@ -105,7 +155,7 @@ def monitor(
         before the final metrics are served for `window.linger_s`.
     """
     watch = Stopwatch()
-    house = House(config, source, scorers, sinks, workers=workers, watch=watch)
+    house = House(config, source, scorers, sinks, workers=workers, watch=watch, shadows=shadows)
     until: Callable[[], bool] = stopped if source.lossless else _never
     if window is None:
         on_start()

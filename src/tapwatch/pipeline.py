@@ -7,7 +7,7 @@ Live and replay take the same path; only the source differs.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,10 +17,13 @@ from tapwatch.alerts import Policy
 from tapwatch.capture import Source
 from tapwatch.config import Config
 from tapwatch.decode import Decoder
-from tapwatch.detect import Scorer
+from tapwatch.detect import Scorer, Shadow
 from tapwatch.features import VIEWS, View
+from tapwatch.features.sequences.views import ViewSequences
 from tapwatch.flows import FlowTable, describe
-from tapwatch.tables import Alert, FeatureBatch, FrameBatch, Scores, Tally, Traffic
+from tapwatch.ledger import ViewCounts
+from tapwatch.ledger import imbalances as imbalances
+from tapwatch.tables import Alert, Drift, FeatureBatch, FrameBatch, Scores, Tally, Traffic
 
 #: Rows that came out at the same packet time are judged in this order: first those of views that
 #: come out on ticks, view by view, then packets, by frame.
@@ -43,8 +46,8 @@ class Watch(Protocol):
 class Sink(Protocol):
     """Where alerts go."""
 
-    def write(self, alerts: Sequence[Alert]) -> None:
-        """Take alerts, in order."""
+    def write(self, told: Sequence[Alert | Drift], /) -> None:
+        """Take alerts and events of drift, in order."""
         ...
 
 
@@ -138,16 +141,6 @@ def extract(
         yield made[view], until_ns
 
 
-@dataclass(slots=True)
-class ViewCounts:
-    """One line of the ledger: what became of the rows of a view."""
-
-    rows: int = 0
-    scored: int = 0
-    held: int = 0  # wait for the micro-batch to fill; 0 at the end
-    shed: dict[str, int] = field(default_factory=dict)
-
-
 class House:
     """From frames to alerts: the corridor, the bundles at its end, the policy and the sinks."""
 
@@ -160,15 +153,22 @@ class House:
         *,
         workers: int = 1,
         watch: Watch = no_watch,
+        shadows: Sequence[Shadow] = (),
     ) -> None:
         self.source = source
         self.scorers = scorers
+        self.shadows = shadows  # each of a view that has a scorer
         self.sinks = sinks
         views = tuple(dict.fromkeys(scorer.view for scorer in scorers))
         self.policy = Policy(config.alerts, {(s.view, s.detector) for s in scorers})
         self.corridor = Corridor(config, views, workers=workers, watch=watch)
         self.counts = {view: ViewCounts() for view in views}
         self.span_ns: tuple[int, int] | None = None  # earliest and latest time stamp
+        models = (*scorers, *(shadow.scorer for shadow in shadows))
+        wanted = {(model.view, model.sequence_rows) for model in models}
+        self._sequences = ViewSequences(
+            [(self.corridor.views[view].schema, n) for view, n in sorted(wanted)], config
+        )
         self._held: dict[str, list[FeatureBatch]] = {view: [] for view in views}
         self._max_rows = config.detect.max_rows
         self._watch = watch
@@ -206,41 +206,63 @@ class House:
         held = {view: _join(batches) for view, batches in self._held.items() if batches}
         for batches in self._held.values():
             batches.clear()
-        for part in in_parts(held, _PART_ROWS):
+        for part in in_parts(held, min(_PART_ROWS, self._sequences.part_rows)):
             self._settle_part(part)
 
     def _settle_part(self, part: Mapping[str, FeatureBatch]) -> None:
         with self._watch("detect"):
-            scores = [s.score(part[s.view]) for s in self.scorers if len(part.get(s.view, ()))]
+            blocks = self._sequences.update(part)
+            scores = [
+                s.score(blocks[s.view, s.sequence_rows])
+                for s in self.scorers
+                if len(part.get(s.view, ()))
+            ]
+            for shadow in self.shadows:
+                live = [score.flagged for score in scores if score.view == shadow.view]
+                if live:
+                    batch = blocks[shadow.view, shadow.scorer.sequence_rows]
+                    shadow.compare(batch, np.logical_or.reduce(live))
         for view, batch in part.items():
             self.counts[view].held -= len(batch)
             self.counts[view].scored += len(batch)
         with self._watch("alerts"):
-            alerts = self._judge(scores)
+            told = self._judge(scores)
             for sink in self.sinks:
-                sink.write(alerts)
+                sink.write(told)
 
-    def _judge(self, scores: Sequence[Scores]) -> list[Alert]:
-        """Alerts for the flagged rows of all views, in the order of packet time."""
-        flagged = []
+    def _judge(self, scores: Sequence[Scores]) -> list[Alert | Drift]:
+        """Alerts and events of drift of all views, in the order of packet time."""
+        flagged = []  # an event comes after the alert of its row
         for bundle, score in enumerate(scores):
             positions = np.flatnonzero(score.flagged)
             order_ns = score.rows["order_ns"][positions].tolist()
             rank = _RANK[score.view]
             for k, (at_ns, position) in enumerate(zip(order_ns, positions.tolist(), strict=True)):
-                flagged.append((at_ns, rank, position, bundle, k))
+                flagged.append((at_ns, rank, position, bundle, False, k))
+            for k, drift in enumerate(score.drifts):
+                at_ns = int(score.rows["order_ns"][drift.row])
+                flagged.append((at_ns, rank, drift.row, bundle, True, k))
         if not flagged:
             return []
         interfaces = self.source.interfaces
         found = (
-            self.policy.judge(scores[bundle], k, describe, interfaces)
-            for _, _, _, bundle, k in sorted(flagged)
+            scores[bundle].drifts[k]
+            if is_drift
+            else self.policy.judge(scores[bundle], k, describe, interfaces)
+            for _, _, _, bundle, is_drift, k in sorted(flagged)
         )
-        return [alert for alert in found if alert is not None]
+        return [told for told in found if told is not None]
 
     def tallies(self) -> list[Tally]:
         """Counts of all rooms, for the window."""
-        rooms: tuple[Any, ...] = (self.source, self.corridor, *self.scorers, self.policy)
+        rooms: tuple[Any, ...] = (
+            self.source,
+            self.corridor,
+            self._sequences,
+            *self.scorers,
+            *self.shadows,
+            self.policy,
+        )
         sinks = (sink for sink in self.sinks if hasattr(sink, "tallies"))
         return [tally for room in (*rooms, *sinks) for tally in room.tallies()]
 
@@ -269,37 +291,12 @@ class House:
                 "loopback_copies": kernel.loopback_copies,
                 "unread": kernel.unread,
             }
+        if real := [scorer for scorer in self.scorers if isinstance(scorer, Scorer)]:
+            made["drift"] = {scorer.title: scorer.drift for scorer in real}
+        if self.shadows:
+            made["shadow"] = {s.scorer.title: {"view": s.view, **s.counts()} for s in self.shadows}
         made["ledger_balanced"] = not imbalances(made)
         return made
-
-
-def imbalances(summary: Mapping[str, Any]) -> list[str]:
-    """The equations of the ledger that a summary breaks, in words; none where it balances."""
-    capture, decode, flows = summary["capture"], summary["decode"], summary["flows"]
-    equations = {
-        "capture.packets = filtered + sum(decode)": (
-            capture["packets"],
-            capture["filtered"] + sum(decode.values()),
-        ),
-        "decode.ok = flows.packets + not_flow_packets": (
-            decode["ok"],
-            flows["packets"] + flows["not_flow_packets"],
-        ),
-        "flows.created = open + sum(ended)": (
-            flows["created"],
-            flows["open"] + sum(flows["ended"].values()),
-        ),
-    }
-    if "kernel_packets" in capture:
-        names = ("packets", "dropped", "loopback_copies", "unread")
-        equations["capture.kernel_packets = " + " + ".join(names)] = (
-            capture["kernel_packets"],
-            sum(capture[name] for name in names),
-        )
-    for view, counts in summary["views"].items():
-        accounted = counts["scored"] + counts["held"] + sum(counts["shed"].values())
-        equations[f"{view}.rows = scored + held + sum(shed)"] = (counts["rows"], accounted)
-    return [f"{text}: {a:,} is not {b:,}" for text, (a, b) in equations.items() if a != b]
 
 
 def in_parts(held: Mapping[str, FeatureBatch], n_rows: int) -> Iterator[Mapping[str, FeatureBatch]]:

@@ -14,12 +14,14 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from tapwatch.tables import Alert, FeatureShare
+from tapwatch.tables import Alert, Drift, FeatureShare
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: A MAC address; no IPv6 address looks like it, for that has eight groups or "::".
 _MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 _SIGNIFICANT: Final = 6
+#: `event_type` of what is no alert: errors have drifted, or a threshold was looked at again.
+DRIFT: Final = "tapwatch_drift"
 #: Columns named in a signature.
 _SIGNATURE_COLUMNS: Final = 2
 
@@ -87,19 +89,39 @@ def document(alert: Alert) -> dict[str, Any]:
     return top
 
 
+def drift_document(drift: Drift) -> dict[str, Any]:
+    """The JSON object of an event of drift; no alert, so readers of alerts pass it over."""
+    return {
+        "timestamp": timestamp(drift.timestamp_ns),
+        "event_type": DRIFT,
+        "tapwatch": {
+            "view": drift.view,
+            "detector": drift.detector,
+            "bundle": drift.bundle,
+            "kind": drift.kind,
+            "what": drift.what,
+            "rows": drift.rows,
+            "before": number(drift.before),
+            "after": number(drift.after),
+            "threshold": number(drift.threshold),
+        },
+    }
+
+
 def signature(alert: Alert) -> str:
     """What Suricata would call the rule: view, detector and the columns that weigh most."""
     columns = ", ".join(feature.name for feature in alert.features[:_SIGNATURE_COLUMNS])
     return f"tapwatch {alert.view} {alert.detector}: {columns}"
 
 
-def line(alert: Alert) -> str:
-    """The alert on one line of ASCII, with a newline at the end.
+def line(told: Alert | Drift) -> str:
+    """The alert, or event of drift, on one line of ASCII, with a newline at the end.
 
     Control characters, quotes and everything beyond ASCII are escaped, so that no string from the
     wire can break the line, or talk to the terminal that shows it.
     """
-    text = json.dumps(document(alert), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    made = drift_document(told) if isinstance(told, Drift) else document(told)
+    text = json.dumps(made, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text + "\n"
 
 

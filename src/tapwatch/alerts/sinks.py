@@ -19,7 +19,7 @@ from typing import Final
 
 from tapwatch.alerts import eve, outlet
 from tapwatch.errors import SinkError
-from tapwatch.tables import Alert, Tally
+from tapwatch.tables import Alert, Drift, Tally
 
 _MAX_QUEUED: Final = 10_000
 #: Lines that are handed to the kernel at once.
@@ -147,8 +147,8 @@ class LineSink:
         """True when nobody reads our standard output any more."""
         return self._reader_gone
 
-    def write(self, alerts: Sequence[Alert]) -> None:
-        """Take alerts, in order, and write what can be written."""
+    def write(self, alerts: Sequence[Alert | Drift]) -> None:
+        """Take alerts and events of drift, in order, and write what can be written."""
         self._taken += len(alerts)
         if self._reader_gone:
             self._lost[Lost.CLOSED_PIPE] += len(alerts)

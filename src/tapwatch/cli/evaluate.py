@@ -14,7 +14,7 @@ from tapwatch.errors import ConfigError, SinkError
 
 if TYPE_CHECKING:
     from tapwatch.evaluation.episodes import Sighting
-    from tapwatch.tables import Alert
+    from tapwatch.tables import Alert, Drift
 
 _PATH = click.Path(path_type=Path)
 
@@ -170,11 +170,12 @@ class _Collected:
     def __init__(self) -> None:
         self.sightings: list[Sighting] = []
 
-    def write(self, alerts: Sequence["Alert"]) -> None:
+    def write(self, told: Sequence["Alert | Drift"]) -> None:
         """Take alerts, in order."""
+        from tapwatch.cli.report import alerts_of
         from tapwatch.evaluation.episodes import sighting_of
 
-        self.sightings += map(sighting_of, alerts)
+        self.sightings += map(sighting_of, alerts_of(told))
 
 
 def _replay(

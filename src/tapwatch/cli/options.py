@@ -32,9 +32,29 @@ freeze = click.option(
     is_flag=True,
     help="Online detectors stay as they were trained: detect.learn = false.",
 )
+drift = click.option(
+    "--drift",
+    type=click.Choice(["off", "watch", "recalibrate", "dspot"]),
+    help="What is done about errors that drift; goes before detect.drift.  [default: watch]",
+)
+shadows = click.option(
+    "--shadow",
+    "shadows",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Model on trial: scored beside the others of its view, counted, and never an alert.",
+)
 config_file = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.toml"
 )
+
+
+def drifting(config: Config, drift: str | None) -> Config:
+    """Apply `--drift` to what the file says."""
+    if drift is None:
+        return config
+    return config.model_copy(update={"detect": config.detect.model_copy(update={"drift": drift})})
 
 
 def frozen(config: Config, freeze: bool) -> Config:

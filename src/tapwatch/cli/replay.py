@@ -7,7 +7,15 @@ import click
 
 from tapwatch.cli import KernelCommand, options, say
 from tapwatch.cli.outputs import check_outputs
-from tapwatch.cli.report import SummaryFile, Worst, fault_of, raise_first, report, silent
+from tapwatch.cli.report import (
+    DriftLines,
+    SummaryFile,
+    Worst,
+    fault_of,
+    raise_first,
+    report,
+    silent,
+)
 from tapwatch.config import Config, load_config
 from tapwatch.errors import CaptureError
 from tapwatch.signals import StopSignal
@@ -41,6 +49,8 @@ def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @options.filter_text
 @options.config_file
 @options.freeze
+@options.drift
+@options.shadows
 @click.option("--listen", metavar="ADDR:PORT", help="Serve metrics while it runs.")
 @click.option(
     "--linger",
@@ -68,6 +78,8 @@ def command(
     filter_text: str | None,
     config_file: Path | None,
     freeze: bool,
+    drift: str | None,
+    shadows: tuple[Path, ...],
     listen: str | None,
     linger: float,
     summary_file: Path | None,
@@ -84,12 +96,13 @@ def command(
         from tapwatch.alerts import open_sink
         from tapwatch.capture import open_captures, paced
         from tapwatch.cli.progress import progress
-        from tapwatch.daemon import Window, check_ledger, load_scorers, monitor
+        from tapwatch.daemon import Window, check_ledger, load_scorers, load_shadows, monitor
 
         config = load_config(config_file) if config_file else Config()
-        config = options.frozen(config, freeze)
+        config = options.drifting(options.frozen(config, freeze), drift)
         check_outputs(captures, {"--output": output, "--summary": summary_file})
         scorers = load_scorers(bundles, config)
+        trials = load_shadows(shadows, dict(zip(bundles, scorers, strict=True)), config)
         stopped.drains = True
         frames = config.capture.batch_frames
         source = open_captures(captures, batch_frames=frames, stopped=stopped, filter=filter_text)
@@ -100,13 +113,14 @@ def command(
             summary = monitor(
                 source if speed is None else paced(source, speed, stopped),
                 scorers,
-                [worst, *([file] if file else [])],
+                [worst, DriftLines(say, quiet=quiet), *([file] if file else [])],
                 config,
                 stopped=stopped,
                 workers=workers,
                 window=Window(listen, linger, silent if quiet else say) if listen else None,
                 on_batch=step,
                 on_summary=ledger.write,
+                shadows=trials,
             )
         source.close()
         lost = fault_of(file.close) if file else None

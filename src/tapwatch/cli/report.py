@@ -13,7 +13,7 @@ from tapwatch.errors import SinkError, TapwatchError
 
 if TYPE_CHECKING:
     from tapwatch.alerts.sinks import LineSink
-    from tapwatch.tables import Alert
+    from tapwatch.tables import Alert, Drift
     from tapwatch.telemetry.interval import Interval
 
 #: Alerts kept for the table at the end; the most unusual ones.
@@ -31,8 +31,9 @@ class Worst:
         self._serial = count(0, -1)
         self.taken = 0
 
-    def write(self, alerts: Sequence["Alert"]) -> None:
+    def write(self, told: Sequence["Alert | Drift"]) -> None:
         """Take alerts; the least unusual give way."""
+        alerts = alerts_of(told)
         self.taken += len(alerts)
         for alert in alerts:
             ratio = alert.error / max(alert.threshold, sys.float_info.min)
@@ -46,6 +47,45 @@ class Worst:
     def alerts(self) -> list["Alert"]:
         """What was kept, most unusual first."""
         return [alert for _, _, alert in sorted(self._heap, reverse=True, key=lambda i: i[:2])]
+
+
+def alerts_of(told: Sequence["Alert | Drift"]) -> list["Alert"]:
+    """Alerts alone, without events of drift."""
+    from tapwatch.tables import Alert
+
+    return [alert for alert in told if isinstance(alert, Alert)]
+
+
+class DriftLines:
+    """A sink that says on stderr that errors have drifted, or that a threshold was looked at."""
+
+    def __init__(self, told: Callable[[str], None], *, quiet: bool) -> None:
+        self._told = told
+        self._quiet = quiet  # moves of a threshold are said all the same
+
+    def write(self, told: Sequence["Alert | Drift"]) -> None:
+        """Say events, a line each."""
+        from tapwatch.tables import Drift
+
+        for event in told:
+            if isinstance(event, Drift) and not (self._quiet and event.kind == "drift"):
+                self._told(drift_line(event))
+
+
+def drift_line(event: "Drift") -> str:
+    """An event of drift in words."""
+    from tapwatch.alerts.eve import timestamp
+
+    who = f"bundle {event.bundle} ({event.view} {event.detector})"
+    at = f"at {timestamp(event.timestamp_ns)}, after {event.rows:,} rows"
+    if event.kind == "drift":
+        what = "mean rank of its errors" if event.what == "level" else "share of errors in the tail"
+        return f"drift: {who}: the {what} went from {event.before:.3g} to {event.after:.3g} {at}"
+    if event.what in ("moved", "limited"):
+        end = ", as far as it may" if event.what == "limited" else ""
+        return f"threshold: {who}: moved from {event.before:.6g} to {event.after:.6g}{end} {at}"
+    why = "too many rows far outside" if event.what == "far_rows" else "most rows are flagged"
+    return f"threshold: {who}: stays at {event.threshold:.6g}: {why} {at}"
 
 
 def silent(_text: str) -> None:

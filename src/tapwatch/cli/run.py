@@ -11,7 +11,16 @@ import click
 
 from tapwatch.cli import KernelCommand, options, say, stderr
 from tapwatch.cli.outputs import check_outputs
-from tapwatch.cli.report import Losses, SummaryFile, Worst, fault_of, raise_first, report, silent
+from tapwatch.cli.report import (
+    DriftLines,
+    Losses,
+    SummaryFile,
+    Worst,
+    fault_of,
+    raise_first,
+    report,
+    silent,
+)
 from tapwatch.config import Config, load_config
 from tapwatch.errors import CaptureError
 from tapwatch.signals import StopSignal
@@ -36,6 +45,8 @@ _PATIENCE_S: Final = 1.0
 )
 @options.config_file
 @options.freeze
+@options.drift
+@options.shadows
 @options.workers
 @click.option(
     "--summary",
@@ -73,6 +84,8 @@ def command(
     listen: str | None,
     config_file: Path | None,
     freeze: bool,
+    drift: str | None,
+    shadows: tuple[Path, ...],
     workers: int,
     summary_file: Path | None,
     duration: float | None,
@@ -89,12 +102,21 @@ def command(
         from tapwatch.alerts import open_sink
         from tapwatch.capture import open_interface
         from tapwatch.cli.status_line import StatusLine
-        from tapwatch.daemon import Window, check_ledger, live_config, load_scorers, monitor, warm
+        from tapwatch.daemon import (
+            Window,
+            check_ledger,
+            live_config,
+            load_scorers,
+            load_shadows,
+            monitor,
+            warm,
+        )
 
         config = live_config(load_config(config_file) if config_file else Config())
-        config = options.frozen(config, freeze)
+        config = options.drifting(options.frozen(config, freeze), drift)
         check_outputs((), {"--output": output, "--summary": summary_file})
         scorers = load_scorers(bundles, config)
+        trials = load_shadows(shadows, dict(zip(bundles, scorers, strict=True)), config)
         worst, ledger = Worst(), SummaryFile(summary_file)
         line = StatusLine(lambda: worst.taken, quiet=quiet)
         ends = _Ends(signals)
@@ -118,7 +140,7 @@ def command(
 
         def start() -> None:
             with _patience(told):
-                warm(scorers, config, workers)
+                warm([*scorers, *(trial.scorer for trial in trials)], config, workers)
             signals.drains = True
             stderr.wait_for_reader(0)
             source.start(promiscuous=not no_promiscuous)
@@ -129,7 +151,7 @@ def command(
         summary = monitor(
             source,
             scorers,
-            [worst, *([file] if file else [])],
+            [worst, DriftLines(line.say, quiet=quiet), *([file] if file else [])],
             config,
             stopped=signals,
             workers=workers,
@@ -137,6 +159,7 @@ def command(
             on_start=start,
             on_batch=step,
             on_summary=ledger.write,
+            shadows=trials,
         )
         source.close()
         stderr.wait_for_reader(_LAST_WORDS_S)

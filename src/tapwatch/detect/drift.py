@@ -1,7 +1,7 @@
 """Whether errors are those that the threshold was calibrated for: river's ADWIN watches them.
 
-Errors are taken in blocks of 256 rows, counted from the first one, so that batches do not show.
-Two means over each block, both between 0 and 1 as ADWIN's bound wants them (Bifet, Gavalda 2007),
+Errors are taken in units of 256 rows, counted from the first one, so that batches do not show.
+Two means over each 32 rows, both between 0 and 1 as ADWIN's bound wants them (Bifet, Gavalda 2007),
 go to a window each:
 
 level   the mean rank of the errors among those of the calibration: the share of these that lie
@@ -24,12 +24,16 @@ from tapwatch.detect.threshold import Calibration
 Signal = Literal["level", "tail"]
 SIGNALS: Final[tuple[Signal, ...]] = get_args(Signal)
 
-BLOCK_ROWS: Final = 256
+#: Rows whose errors are looked at together: an alarm comes at the end of a unit.
+UNIT_ROWS: Final = 256
+#: Rows of one mean. ADWIN's bound shrinks with the number of means: of 256 rows it would take tens
+#: of thousands of rows to tell a tail that has doubled, while single rows cost as much as a model.
+_MEAN_ROWS: Final = 32
 #: Share of the calibration errors that lie above the start of the tail.
 _TAIL: Final = 0.02
-#: ADWIN looks for a change every fourth block, once it has ten.
-_CLOCK: Final = 4
-_GRACE: Final = 10
+#: ADWIN looks for a change at the end of a unit, once it has four of them.
+_CLOCK: Final = UNIT_ROWS // _MEAN_ROWS
+_GRACE: Final = 4 * _CLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +46,14 @@ class Alarm:
 
 
 class DriftWatch:
-    """Two ADWIN windows over blocks of errors.
+    """Two ADWIN windows over means of errors.
 
     Parameters
     ----------
     calibration : Calibration
         Says what rank an error has, and where the tail begins.
     delta : float
-        Chance of a false alarm that ADWIN allows, where blocks are independent of each other.
+        Chance of a false alarm that ADWIN allows, where rows are independent of each other.
     """
 
     def __init__(self, calibration: Calibration, delta: float) -> None:
@@ -62,52 +66,55 @@ class DriftWatch:
         self._start = quantile_of(calibration, _TAIL)
         self._windows = {signal: _adwin(self._delta) for signal in SIGNALS}
 
-    def take(self, blocks: NDArray[np.float64]) -> tuple[int, list[Alarm]]:
-        """Take blocks (n_blocks, BLOCK_ROWS) up to the first alarm.
+    def take(self, units: NDArray[np.float64]) -> tuple[int, list[Alarm]]:
+        """Take units of errors (n_units, UNIT_ROWS) up to the first alarm.
 
         Returns
         -------
         n_taken : int
-            How many blocks, the one that gave the alarm included.
+            How many units, the one that gave the alarm included.
         alarms : list of Alarm
-            Of that block; at most one of each signal.
+            At the end of that unit; at most one of each signal.
         """
-        values = np.stack([self._levels(blocks), self._tails(blocks)], axis=1).tolist()
-        for k, pair in enumerate(values):
+        rows = units.reshape(-1, _MEAN_ROWS)
+        means = np.stack([self._levels(rows), self._tails(rows)]).reshape(2, -1, _CLOCK)
+        for k, unit in enumerate(means.transpose(1, 0, 2).tolist()):
             alarms = [
                 alarm
-                for signal, value in zip(SIGNALS, pair, strict=True)
-                if (alarm := self._update(signal, value)) is not None
+                for signal, values in zip(SIGNALS, unit, strict=True)
+                if (alarm := self._update(signal, values)) is not None
             ]
             if alarms:
                 return k + 1, alarms
-        return len(blocks), []
+        return len(units), []
 
     def mean(self, signal: Signal) -> float:
-        """Mean over what the window holds; before the first block that of the calibration."""
+        """Mean over what the window holds; before the first unit that of the calibration."""
         window = self._windows[signal]
         if window.width == 0:
             return 0.5 if signal == "level" else _TAIL
         return float(window.estimation)
 
-    def _update(self, signal: Signal, value: float) -> Alarm | None:
+    def _update(self, signal: Signal, values: list[float]) -> Alarm | None:
         before = self.mean(signal)
         window = self._windows[signal]
-        window.update(value)
+        for value in values:
+            window.update(value)
+        # It looks at the last of them only.
         return Alarm(signal, before, self.mean(signal)) if window.drift_detected else None
 
-    def _levels(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _levels(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         error, exceed = self._calibration.error, self._calibration.exceed
         # Of errors that tie with calibration errors half of those lie below.
-        above = exceed[np.searchsorted(error, blocks, side="left")]
-        above = above + exceed[np.searchsorted(error, blocks, side="right")]
+        above = exceed[np.searchsorted(error, rows, side="left")]
+        above = above + exceed[np.searchsorted(error, rows, side="right")]
         # What is no number says nothing of the traffic.
-        rank = np.where(np.isfinite(blocks), 1 - above / (2 * self._calibration.n), 0.5)
+        rank = np.where(np.isfinite(rows), 1 - above / (2 * self._calibration.n), 0.5)
         means: NDArray[np.float64] = rank.mean(axis=1)
         return means
 
-    def _tails(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
-        is_above = (blocks > self._start) & (blocks < np.inf)
+    def _tails(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        is_above = (rows > self._start) & (rows < np.inf)
         means: NDArray[np.float64] = is_above.mean(axis=1)
         return means
 

@@ -1,6 +1,6 @@
 """The threshold in force, row by row: the bundle's own, or one that follows drift.
 
-Rows are counted from the first one that a scorer sees. What a block of rows changes holds from the
+Rows are counted from the first one that a scorer sees. What a unit of rows changes holds from the
 row after it, so neither a verdict nor an event depends on how rows came in batches.
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tapwatch.config import DetectConfig
 from tapwatch.detect.bundle import Bundle
-from tapwatch.detect.drift import BLOCK_ROWS, SIGNALS, Alarm, DriftWatch
+from tapwatch.detect.drift import SIGNALS, UNIT_ROWS, Alarm, DriftWatch
 from tapwatch.detect.recalibrate import (
     STEP_ROWS,
     Collector,
@@ -27,21 +27,21 @@ from tapwatch.tables import Tally
 
 #: After the event of one signal, the next is told so many rows later at the soonest; metrics
 #: count all of them.
-_TOLD_EVERY: Final = 64 * BLOCK_ROWS
+_TOLD_EVERY: Final = 64 * UNIT_ROWS
 #: A threshold that follows all the time is told of when it has moved by this factor.
 _TOLD_RATIO: Final = 1.5
 
 _ALARMS_HELP: Final = "Alarms of the watch for drift, by what has drifted."
 _MEANS_HELP: Final = (
-    "Means of the watch for drift: the rank among calibration errors (level; .5 as calibrated), and "
-    "the share of rows above all but two percent of them (tail; .02)."
+    "Means of the watch for drift: the rank among calibration errors (level; .5 as calibrated), "
+    "and the share of rows above all but two percent of them (tail; .02)."
 )
 _OUTCOMES_HELP: Final = "Thresholds found again, or not, by what came of it."
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What is told of drift, at the end of a block."""
+    """What is told of drift, at the end of a unit."""
 
     rows: int  # judged by then, since the beginning
     kind: Literal["drift", "recalibration"]
@@ -88,7 +88,7 @@ class Judge:
         if config.drift == "dspot":
             self._dspot = Dspot(part, bundle.calibration, config.recalibrate_factor)
         # Rows that are taken together: what changes the standard changes it at their end.
-        self._unit = STEP_ROWS if self._dspot else BLOCK_ROWS
+        self._unit = STEP_ROWS if self._dspot else UNIT_ROWS
         self._pending: list[NDArray[np.float64]] = []  # of a unit that is not full
         self._n_pending = 0
         self._units_done = 0
@@ -138,11 +138,11 @@ class Judge:
         """Take whole units up to the first alarm; how many that is, at least one."""
         if self._dspot is not None:
             self._units_done += 1
-            blocks = units.reshape(-1, BLOCK_ROWS)
-            while len(blocks):
-                n_done, alarms = watch.take(blocks)
+            step = units.reshape(-1, UNIT_ROWS)
+            while len(step):
+                n_done, alarms = watch.take(step)
                 self._hear(alarms)
-                blocks = blocks[n_done:]
+                step = step[n_done:]
             self._follow(self._dspot, units[0])
             return 1
         was_collecting = self._is_collecting
