@@ -59,34 +59,34 @@ class AegmmParameters(Parameters):
         10,
     )
     """Widths of the encoder's hidden layers; the decoder has them in reverse."""
-    latent: Annotated[int, Field(ge=1, le=64)] = 4
+    latent: Annotated[int, Field(ge=1, le=64)] = 6
     """Width of the bottleneck."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Of the hidden layers."""
     absolute: bool = True
     """Whether the mixture is also over the root mean square of the reconstruction error; the
     paper's is not, and of two rows far out it cannot tell which is further."""
-    components: Annotated[int, Field(ge=1, le=256)] = 8
+    components: Annotated[int, Field(ge=1, le=256)] = 16
     """Normal densities in the mixture."""
     estimator: Annotated[int, Field(ge=1, le=65_536)] = 10
     """Width of the hidden layer of the net that says which component a row is of."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of that layer that is left out at random in each step."""
-    energy_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.1
-    """Lambda 1 of the paper: of the energy, against the squared error summed over columns."""
-    covariance_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.005
-    """Lambda 2 of the paper: keeps the variances from shrinking to nothing."""
+    energy_weight: Annotated[float, Field(ge=0, le=1e6)] = 1e-3
+    """Lambda 1, of the energy, against the squared error summed over columns; the paper has .1."""
+    covariance_weight: Annotated[float, Field(ge=0, le=1e6)] = 1e-4
+    """Lambda 2, which keeps the variances from shrinking to nothing; the paper has .005."""
     epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-6
     """Added to each variance of a batch, and as a share to those of the mixture that is kept."""
-    refine: Annotated[int, Field(ge=0, le=10_000)] = 100
+    refine: Annotated[int, Field(ge=0, le=10_000)] = 10
     """Steps of expectation-maximisation on all training rows at the end; the paper has none."""
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
     """Passes over the training rows; of few rows several passes make one epoch."""
     batch_rows: Annotated[int, Field(ge=2, le=65_536)] = 1024
     """Rows of a gradient step."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 4e-3
     """First step size of Adam; falls to 0 over the epochs along a cosine."""
-    patience: Annotated[int, Field(ge=1, le=100_000)] = 20
+    patience: Annotated[int, Field(ge=1, le=100_000)] = 10
     """Epochs without improvement on the validation rows that end the fit."""
     balance: Annotated[float, Field(ge=0, le=1)] = 0.75
     """0 draws rows as often as they occur, as the paper does; 1 each kind of row equally often."""

@@ -79,7 +79,8 @@ class Mixture:
         total = np.zeros(len(features))
         for part in log_density:
             total += np.exp(part - highest)
-        return -(highest + np.log(total))
+        energy: NDArray[np.float64] = -(highest + np.log(total))
+        return energy
 
     def excess(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Energy above the least that there can be, (B,): never below 0."""
