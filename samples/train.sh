@@ -40,3 +40,27 @@ train flow flow_byts_s,flow_pkts_s,fwd_pkts_s,bwd_pkts_s,fwd_blk_rate_avg,bwd_bl
 # Who began a flow that was joined in the middle is a guess, and with it all that is told by side.
 train packet direction,src_port_system,src_port_registered,src_port_dynamic,dst_port_system,dst_port_registered,dst_port_dynamic,$packet_others \
   --set hidden=52,13,52 --set clip=6 --set weight_decay=0.05 --seed 5
+
+# What single rows do not show, and hosts do. Their values lie where training showed none, so scales
+# are linear, and thresholds a multiple of the largest error of calibration. FILTER has to be given
+# to replay and run too.
+watch() { # NAME VIEW FILTER DETECTOR [OPTION...]
+  name=$1 view=$2 filter=$3 detector=$4
+  shift 4
+  "$PYTHON" -m tapwatch train samples/benign-train.pcap.zst \
+    --calibrate "$scratch/benign-holdout-1.pcap" --view "$view" --filter "$filter" \
+    --detector "$detector" --set validation=0.05 --budget 4 "$@" -o "samples/bundles/$name"
+}
+
+# A host that asks for the time calls as regularly as a beacon.
+no_time='not udp port 123'
+# Who is a stranger depends on when the capture began; regularity has a bundle of its own.
+watch host host "$no_time" pca --set scaling=min_max --set beyond=1.5 \
+  --drop new_peers_out,new_peers_in,new_peer_share,beacon_regularity,beacon_period_s,beacon_starts
+watch beacon host "$no_time" robust_z --set scaling=min_max --set score=max --set beyond=1.35 \
+  --columns beacon_regularity
+watch arp packet "$no_time" robust_z --set scaling=z --set clip=100 --set score=max \
+  --set beyond=1.5 --columns arp_opcode_reply,arp_isgratuitous,arp_duplicate_address_detected
+# Of services with passwords alone: how many connections a host opens in five seconds.
+watch logins host 'tcp port 21 or tcp port 22' robust_z --set scaling=min_max --set score=max \
+  --set beyond=1.75 --columns flows_out
