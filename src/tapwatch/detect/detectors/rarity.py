@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tapwatch.detect.detector import (
+    CHUNK_ROWS,
     Arrays,
     Detector,
     Epoch,
@@ -24,6 +25,8 @@ from tapwatch.detect.detector import (
 from tapwatch.detect.detectors.cells import CELL_ARRAYS, Cells, fit_cells, read_cells
 from tapwatch.errors import ArtifactError
 
+#: Rows that choose the tree, at most.
+_TREE_ROWS: Final = 65_536
 _ARRAYS: Final = CELL_ARRAYS | {"parent", "cost", "alone"}
 
 
@@ -83,8 +86,9 @@ class Rarity(Detector):
         """Count; neither seed nor device matter."""
         assert isinstance(parameters, RarityParameters)
         cells = fit_cells(rows, parameters.cells)
-        codes = cells.sort(rows)
-        parent = _tree(codes, cells.n_cells)
+        codes = _codes(cells, rows)
+        # What depends on what shows in a part of the rows too.
+        parent = _tree(codes[:, :: -(-len(rows) // _TREE_ROWS)], cells.n_cells)
         costs, alone = [], []
         for k, n_cells in enumerate(cells.n_cells):
             counts = np.bincount(codes[k], minlength=n_cells).astype(np.float64)
@@ -174,15 +178,24 @@ def _n_given(parent: NDArray[np.int64], n_cells: NDArray[np.int64]) -> NDArray[n
     return np.where(parent >= 0, n_cells[parent], 1)
 
 
+def _codes(cells: Cells, rows: Rows) -> NDArray[np.uint32]:
+    """Cells of all training rows, (V, n_rows)."""
+    codes = np.empty((len(cells.n_cells), len(rows)), np.uint32)
+    for start in range(0, len(rows), CHUNK_ROWS):
+        codes[:, start : start + CHUNK_ROWS] = cells.sort(rows[start : start + CHUNK_ROWS])
+    return codes
+
+
 def _joint(
-    left: NDArray[np.int64], right: NDArray[np.int64], n_left: int, n_right: int
+    left: NDArray[np.uint32], right: NDArray[np.uint32], n_left: int, n_right: int
 ) -> NDArray[np.float64]:
     """Rows in each pair of cells, (n_left, n_right)."""
-    counts = np.bincount(left * n_right + right, minlength=n_left * n_right)
+    pair = left.astype(np.int64) * n_right + right
+    counts = np.bincount(pair, minlength=n_left * n_right)
     return counts.reshape(n_left, n_right).astype(np.float64)
 
 
-def _tree(codes: NDArray[np.int64], n_cells: NDArray[np.int64]) -> NDArray[np.int64]:
+def _tree(codes: NDArray[np.uint32], n_cells: NDArray[np.int64]) -> NDArray[np.int64]:
     """Parent of each variable in the tree of largest mutual information, -1 of the first (Prim)."""
     n = len(codes)
     parent = np.full(n, -1)
@@ -201,7 +214,7 @@ def _tree(codes: NDArray[np.int64], n_cells: NDArray[np.int64]) -> NDArray[np.in
 
 
 def _information(
-    left: NDArray[np.int64], right: NDArray[np.int64], n_left: int, n_right: int
+    left: NDArray[np.uint32], right: NDArray[np.uint32], n_left: int, n_right: int
 ) -> float:
     """Mutual information of two variables, in nats."""
     joint = _joint(left, right, n_left, n_right) / len(left)
