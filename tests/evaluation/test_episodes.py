@@ -16,7 +16,7 @@ from tapwatch.evaluation.episodes import (
     read_alerts,
     sighting_of,
 )
-from tapwatch.evaluation.report import as_json, render
+from tapwatch.evaluation.episode_report import as_json, render
 from tapwatch.evaluation.truth import Episode, TruthError
 from tests.alerts import made
 from tests.evaluation import naive

@@ -89,7 +89,7 @@ def command(words: tuple[str, ...], **given: Any) -> None:
 def _episodes(captures: tuple[str, ...], given: Mapping[str, Any]) -> None:
     """Hold alerts against a truth file."""
     from tapwatch.evaluation.episodes import hold_against, read_alerts
-    from tapwatch.evaluation.report import as_json as document_of
+    from tapwatch.evaluation.episode_report import as_json as document_of
     from tapwatch.evaluation.truth import read_truth
 
     bundles, alerts_file, hours = given["bundles"], given["alerts_file"], given["hours"]
@@ -125,7 +125,7 @@ def _episodes(captures: tuple[str, ...], given: Mapping[str, Any]) -> None:
     else:
         from rich.console import Console
 
-        from tapwatch.evaluation.report import render
+        from tapwatch.evaluation.episode_report import render
 
         render(result, Console())
     sys.exit(exit_code)
