@@ -13,10 +13,10 @@ from tapwatch.evaluation.metrics import (
     decision,
     macro_auc,
     merits_of,
-    ranking,
     spread,
     spreads,
 )
+from tapwatch.training.ranking import ranking
 from tests.evaluation import naive_metrics as naive
 
 #: Few values, so that most scores are tied with others.

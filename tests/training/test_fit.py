@@ -171,7 +171,7 @@ def test_settings_reach_the_bundle(order):
     ("change", "text"),
     [
         ({"view": "flaw"}, "view = 'flaw': want one of packet, flow"),
-        ({"detector": "pca"}, "detector = 'pca': want one of ae, deep_ae"),
+        ({"detector": "nope"}, "detector = 'nope': want one of ae, deep_ae"),
         ({"settings": {"epoch": "3"}}, "--set epoch = '3': want one of the keys scaling"),
         ({"settings": {"epochs": "0"}}, "--set epochs = '0': want greater than or equal to 1"),
         ({"settings": {"clip": "wide"}}, "--set clip = 'wide': want"),

@@ -1,11 +1,6 @@
 """How good scores are, with labels to hold them against; equal scores are never told apart.
 
-auc             area under the ROC curve: the chance that an anomaly scores above a normal row, ties
-                by half
-ap              average precision: the mean of the precision over the recall, a step a threshold,
-                without interpolation
-tpr_at_1pct     highest share of anomalies found by a threshold that flags at most 1 % of the normal
-tpr_at_01pct    rows, or 0.1 %; not interpolated, for no threshold lies between two scores
+auc, ap, tpr_at_1pct, tpr_at_01pct   as in training/ranking.py
 precision ...   at the protocol's threshold: flagged is what scores above it; a precision or F1 of
                 nothing flagged is 0
 fpr             share of the normal rows that are flagged
@@ -18,51 +13,15 @@ from typing import Final
 
 import numpy as np
 
-from tapwatch.errors import TapwatchError
 from tapwatch.evaluation.protocol import Flags, Scores, Words
 from tapwatch.evaluation.results import Spread
+from tapwatch.training.ranking import ranking
 
 #: Figures of merit, in the order in which they are told.
 MERITS: Final = (
     *("auc", "ap", "tpr_at_1pct", "tpr_at_01pct"),
     *("precision", "recall", "f1", "fpr", "macro_auc", "novel_recall"),
 )
-#: False positive rates at which the true positive rate is told.
-_AT: Final = {"tpr_at_1pct": 0.01, "tpr_at_01pct": 0.001}
-
-
-def ranking(scores: Scores, is_anomaly: Flags) -> dict[str, float]:
-    """Figures that need no threshold: auc, ap, tpr_at_1pct, tpr_at_01pct.
-
-    Parameters
-    ----------
-    scores : float64 (n,)
-    is_anomaly : bool (n,)
-
-    Returns
-    -------
-    merits : dict
-        Empty unless there are both normal rows and anomalies.
-
-    Raises
-    ------
-    TapwatchError
-        A score is NaN or infinite.
-    """
-    check_finite(scores)
-    if is_anomaly.all() or not is_anomaly.any():
-        return {}
-    from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
-
-    fpr, tpr, _ = roc_curve(is_anomaly, scores, drop_intermediate=False)
-    merits = {
-        "auc": float(roc_auc_score(is_anomaly, scores)),
-        "ap": float(average_precision_score(is_anomaly, scores)),
-    }
-    for name, limit in _AT.items():
-        # The small excess forgives the rounding of a quotient that ought to be the limit.
-        merits[name] = float(tpr[fpr <= limit * (1 + 1e-12)].max())
-    return merits
 
 
 def decision(flagged: Flags, is_anomaly: Flags) -> dict[str, float]:
@@ -133,10 +92,3 @@ def spreads(seeds: list[Mapping[str, float]]) -> dict[str, Spread]:
     """Sum up figures over the seeds; one that a seed does not have is summed up over the others."""
     names = dict.fromkeys(name for merits in seeds for name in merits)
     return {name: spread([merits[name] for merits in seeds if name in merits]) for name in names}
-
-
-def check_finite(scores: Scores) -> None:
-    """Raise TapwatchError where a score is NaN or infinite: it could not be ranked."""
-    n_bad = len(scores) - int(np.count_nonzero(np.isfinite(scores)))
-    if n_bad:
-        raise TapwatchError(f"scores: {n_bad:,} of {len(scores):,} are NaN or infinite")

@@ -16,7 +16,7 @@ from tapwatch.detect.preprocess import Preprocess
 from tapwatch.errors import ConfigError
 from tapwatch.evaluation.audit import audit
 from tapwatch.evaluation.floors import floors_of, mark
-from tapwatch.evaluation.metrics import by_class, check_finite, merits_of, spreads
+from tapwatch.evaluation.metrics import by_class, merits_of, spreads
 from tapwatch.evaluation.protocol import (
     Contender,
     Context,
@@ -36,6 +36,7 @@ from tapwatch.evaluation.rows import read_labelled
 from tapwatch.telemetry.stopwatch import Stopwatch
 from tapwatch.training.calibrate import score_rows
 from tapwatch.training.fit import choose_columns, fit_rows, split_settings
+from tapwatch.training.ranking import check_finite
 
 #: Test rows of which the latent space is kept, for pictures.
 LATENT_ROWS: Final = 4000

@@ -1,7 +1,7 @@
 """From benign inputs to a bundle on disk."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,6 +31,7 @@ from tapwatch.training.datasets import (
     read_rows,
 )
 from tapwatch.training.published import Note, Published, open_published, tell_withheld
+from tapwatch.training.quality import measure_quality
 from tapwatch.training.record import Learnt, describe, make_manifest
 from tapwatch.training.reservoir import Reservoir
 
@@ -188,7 +189,18 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
     )
     inputs = [describe(path, "training", published) for path in training_files]
     inputs += [describe(path, "calibration", published) for path in calibration_files]
-    manifest = make_manifest(order, published, learnt, threshold, held, inputs, rows_seen)
+    again = replace(listener, note=lambda _: None)  # read once more, only where labels are
+    held_rows = (
+        (
+            part.values
+            for parts in _rows_of(calibration_files, published, order, again, n)
+            for part in parts
+        )
+        if calibration_files
+        else [values[cut:]]
+    )
+    figures = None if n else measure_quality(values[:cut], held_rows, published, order, learnt)
+    manifest = make_manifest(order, published, learnt, threshold, held, inputs, rows_seen, figures)
     return write_bundle(
         order.output, manifest, learnt.preprocess, learnt.detector, summarise(held.errors)
     )

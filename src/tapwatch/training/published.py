@@ -167,6 +167,11 @@ class Selection:
         )
 
 
+def benign_labels(asked_for: Collection[str]) -> frozenset[str]:
+    """Labels of the rows to learn from, in folded letters; the usual ones where none is asked."""
+    return frozenset(map(_folded, asked_for)) or BENIGN
+
+
 def _folded(label: str) -> str:
     return label.strip().casefold()
 
@@ -175,7 +180,7 @@ def rows_of(
     table: Table, benign: Collection[str], note: Note, warn: Note = lambda _: None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """Yield values and times of the benign rows of a table; then say what was left out."""
-    selection = Selection(frozenset(map(_folded, benign)) or BENIGN)
+    selection = Selection(benign_labels(benign))
     for part in table.parts():
         chosen = selection.of(part)
         yield part.values[chosen], part.time_ns[chosen]

@@ -26,6 +26,7 @@ from tapwatch.training.published import Published
 
 if TYPE_CHECKING:
     from tapwatch.training.fit import Order
+    from tapwatch.training.quality import Figures
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def make_manifest(
     held: Held,
     inputs: Sequence[Mapping[str, Any]],
     rows_seen: int,
+    figures: "Figures | None" = None,
 ) -> Manifest:
     """Put on record what was trained, from what, and how good it is.
 
@@ -99,8 +101,8 @@ def make_manifest(
             "calibration_error_median": float(np.median(held.errors)),
             "calibration_error_max": float(held.errors.max()),
             "training_error_median": learnt.median,
-            "floor": None,
-            "labelled": None,
+            "floor": figures.floor if figures else None,
+            "labelled": figures.labelled if figures else None,
         },
         "arrays": {"sha256": "0" * 64, "bytes": 1},  # write_bundle knows them
     }
