@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.config import DetectConfig
-from tapwatch.detect.bundle import Bundle
 from tapwatch.detect.drift import SIGNALS, UNIT_ROWS, Alarm, DriftWatch
+from tapwatch.detect.manifest import ThresholdPart
 from tapwatch.detect.recalibrate import (
     STEP_ROWS,
     Collector,
@@ -23,6 +23,7 @@ from tapwatch.detect.recalibrate import (
     rows_wanted,
 )
 from tapwatch.detect.significance import significant
+from tapwatch.detect.threshold import Calibration
 from tapwatch.tables import Tally
 
 #: After the event of one signal, the next is told so many rows later at the soonest; metrics
@@ -56,7 +57,9 @@ class Judge:
 
     Parameters
     ----------
-    bundle : Bundle
+    part : ThresholdPart
+        The bundle's threshold, and how it came to it.
+    calibration : Calibration
     config : DetectConfig
         `drift` says what is done, `drift_delta` and `recalibrate_*` how.
 
@@ -73,20 +76,19 @@ class Judge:
         The threshold may move, and the bundle's does not say how far.
     """
 
-    def __init__(self, bundle: Bundle, config: DetectConfig) -> None:
-        part = bundle.manifest.threshold
-        self.in_force = Standard(bundle.threshold, bundle.calibration)
+    def __init__(self, part: ThresholdPart, calibration: Calibration, config: DetectConfig) -> None:
+        self.in_force = Standard(part.value, calibration)
         self.events: list[Event] = []
         self._watch: DriftWatch | None = None
         self._collector: Collector | None = None
         self._dspot: Dspot | None = None
         if config.drift != "off":
-            self._watch = DriftWatch(bundle.calibration, config.drift_delta)
+            self._watch = DriftWatch(calibration, config.drift_delta)
         if config.drift == "recalibrate":
             n_rows = rows_wanted(part, config.recalibrate_rows)
             self._collector = Collector(part, n_rows, config.recalibrate_factor)
         if config.drift == "dspot":
-            self._dspot = Dspot(part, bundle.calibration, config.recalibrate_factor)
+            self._dspot = Dspot(part, calibration, config.recalibrate_factor)
         # Rows that are taken together: what changes the standard changes it at their end.
         self._unit = STEP_ROWS if self._dspot else UNIT_ROWS
         self._pending: list[NDArray[np.float64]] = []  # of a unit that is not full
@@ -97,7 +99,7 @@ class Judge:
         self._is_refusal_told = False
         self._alarms: dict[str, int] = dict.fromkeys(SIGNALS, 0)
         self._told_at: dict[str, int] = {}
-        self._told_threshold = bundle.threshold
+        self._told_threshold = part.value
         self._outcomes = dict.fromkeys(Outcome, 0)
 
     def judge(self, errors: NDArray[np.float64]) -> Iterator[tuple[slice, Standard]]:

@@ -73,7 +73,9 @@ class Scorer:
         self.sequence_rows = bundle.sequence_rows
         self._max_rows = max_rows
         self._learner = Learner(bundle.detector, may_learn=learn)
-        self._judge = Judge(bundle, config or DetectConfig(drift="off"))
+        self._judge = Judge(
+            bundle.manifest.threshold, bundle.calibration, config or DetectConfig(drift="off")
+        )
         self._seen = 0  # rows of earlier batches
         self._labels = (self.view, self.detector, bundle.name)
         self._lock = threading.Lock()

@@ -1,0 +1,262 @@
+"""calibration: does a threshold keep to its budget, and does it come back to it after drift?
+
+Only benign rows take part: three tenths are learnt from, a third of the others calibrates, the rest
+is held out.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapwatch.config import DetectConfig
+from tapwatch.detect.judge import Judge
+from tapwatch.detect.manifest import ThresholdPart
+from tapwatch.detect.recalibrate import rows_wanted
+from tapwatch.detect.threshold import THRESHOLD_METHODS, Threshold, calibrate, summarise
+from tapwatch.errors import ConfigError
+from tapwatch.evaluation.protocol import (
+    Context,
+    Figure,
+    Labelled,
+    Needs,
+    Protocol,
+    Scores,
+    TextTable,
+    Values,
+)
+from tapwatch.evaluation.results import Results
+from tapwatch.evaluation.rows import is_normal, usable_columns
+from tapwatch.evaluation.run import read_tables
+from tapwatch.training.calibrate import score_rows
+from tapwatch.training.fit import fit_rows, split_settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+RISKS: Final = (1e-2, 1e-3, 1e-4)
+#: What the target allows between the realised rate and the budget, up and down.
+WITHIN: Final = 1.5
+DETECTORS: Final = ("ae", "robust_z")
+_LEARNT: Final = 0.3
+_CALIBRATED: Final = 0.35
+
+#: Rows of the stream before and after the drift, drawn from held-out rows with replacement.
+_BEFORE: Final = 20_000
+_AFTER: Final = 80_000
+_DRIFT_RISKS: Final = (1e-2, 1e-3)
+#: The benign drift: errors grow by this factor.
+_GROWTH: Final = 2.0
+_WINDOW: Final = 4000
+
+
+def run(context: Context) -> Results:
+    """Rates on held-out benign rows, and what drift does to them."""
+    tables, data = read_tables(context)
+    if tables.train is None:
+        raise ConfigError("--train", None, "a labelled table or benign captures")
+    benign = tables.train.values[is_normal(tables.train.labels)]
+    if not len(benign):
+        benign = tables.train.values  # captures have no labels
+    if len(benign) < 1000:
+        raise ConfigError("--train", f"{len(benign)} benign rows", "1,000 or more")
+    rates: list[tuple[str | int | float | None, ...]] = []
+    recoveries: list[tuple[str | int | float | None, ...]] = []
+    traces: dict[str, NDArray[np.float64]] = {}
+    for detector in context.only or DETECTORS:
+        for order in ("shuffled", "in order of time"):
+            seeds = context.seeds if order == "shuffled" else context.seeds[:1]
+            held = []
+            for seed in seeds:
+                context.talk.begin(f"{detector}, {order}, seed {seed}", 0)
+                held.append(_errors(benign, tables.train, detector, seed, order == "shuffled"))
+            rates += _rates(detector, order, held)
+            if order == "shuffled":
+                more, trace = _recoveries(detector, held)
+                recoveries += more
+                traces |= trace
+    return Results(
+        context.protocol,
+        tuple(data),
+        context.seeds,
+        tables=(_rate_table(rates), _recovery_table(recoveries)),
+        figures=(_rate_figure(rates), _recovery_figure(traces)),
+        facts={"benign_rows": len(benign)},
+    )
+
+
+def _errors(
+    benign: Values, table: Labelled, detector: str, seed: int, is_shuffled: bool
+) -> tuple[Scores, Scores]:
+    """Errors of calibration rows and of held-out rows."""
+    n = len(benign)
+    order = np.random.default_rng(seed).permutation(n) if is_shuffled else np.arange(n)
+    cut, end = int(_LEARNT * n), int((_LEARNT + _CALIBRATED) * n)
+    settings, parameters = split_settings(detector, {})
+    columns = usable_columns(table)
+    learnt = fit_rows(
+        benign[order[:cut]], table.schema, columns, detector, settings, parameters, seed=seed
+    )
+    calibration, test = (
+        score_rows(benign[part], learnt.preprocess, learnt.detector)
+        for part in (order[cut:end], order[end:])
+    )
+    return calibration, test
+
+
+def _rates(
+    detector: str, order: str, held: Sequence[tuple[Scores, Scores]]
+) -> list[tuple[str | int | float | None, ...]]:
+    rows: list[tuple[str | int | float | None, ...]] = []
+    n_rows = sum(len(test) for _, test in held)
+    for method in THRESHOLD_METHODS:
+        for risk in RISKS:
+            found = [
+                float(np.mean(test > _threshold(calibration, method, risk).value))
+                for calibration, test in held
+            ]
+            mean = float(np.mean(found))
+            sd = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
+            is_within = risk / WITHIN <= mean <= risk * WITHIN
+            rows.append(
+                (detector, order, method, risk, n_rows, mean, sd, mean / risk, str(is_within))
+            )
+    return rows
+
+
+def _threshold(errors: Scores, method: str, risk: float) -> Threshold:
+    return calibrate(errors, 0.0, 1.0, method=method, risk=risk)  # type: ignore[arg-type]
+
+
+def _recoveries(
+    detector: str, held: Sequence[tuple[Scores, Scores]]
+) -> tuple[list[tuple[str | int | float | None, ...]], dict[str, NDArray[np.float64]]]:
+    """What each policy makes of errors that grow at once."""
+    rows: list[tuple[str | int | float | None, ...]] = []
+    traces = {}
+    for risk in _DRIFT_RISKS:
+        for policy in ("watch", "recalibrate", "dspot"):
+            drifted, last, settled = [], [], []
+            for seed, (calibration, test) in enumerate(held):
+                flagged, moved = _stream(calibration, test, risk, policy, seed)
+                drifted.append(flagged[_BEFORE : _BEFORE + 2000].mean())
+                last.append(flagged[-_AFTER // 2 :].mean())
+                settled.append(moved)
+                if seed == 0:
+                    traces[f"{detector}, {policy}, {risk:g}"] = (
+                        flagged.reshape(-1, _WINDOW).mean(axis=1) / risk
+                    )
+            limit = 2 * rows_wanted(_part(held[0][0], risk), 0) + 8192
+            rows.append(
+                (
+                    *(detector, policy, risk, float(np.mean(drifted)), float(np.mean(last))),
+                    float(np.mean(last)) / risk,
+                    int(max(settled)) if policy == "recalibrate" else None,
+                    limit if policy == "recalibrate" else None,
+                )
+            )
+    return rows, traces
+
+
+def _stream(
+    calibration: Scores, test: Scores, risk: float, policy: str, seed: int
+) -> tuple[NDArray[np.bool_], int]:
+    """Which rows of the stream are flagged, and how many rows after the drift the line stood."""
+    errors = np.random.default_rng(seed).choice(test, _BEFORE + _AFTER)
+    errors[_BEFORE:] *= _GROWTH
+    config = DetectConfig.model_validate({"drift": policy})
+    judge = Judge(_part(calibration, risk), summarise(calibration), config)
+    flagged, moved = np.zeros(len(errors), np.bool_), 0
+    before = judge.in_force.value
+    for part, standard in judge.judge(errors):
+        flagged[part] = errors[part] > standard.value
+        if standard.value != before and part.start > _BEFORE:
+            moved, before = part.start - _BEFORE, standard.value
+    return flagged, moved
+
+
+def _part(calibration: Scores, risk: float) -> ThresholdPart:
+    found = _threshold(calibration, "conformal", risk)
+    return ThresholdPart(
+        method="conformal",
+        value=found.value,
+        alpha=found.alpha,
+        factor=found.factor,
+        beyond=found.beyond,
+        budget_per_hour=found.budget_per_hour,
+        calibration_rows=len(calibration),
+        calibration_hours=0.0,
+        rows_per_hour=0.0,
+        expected_per_hour=0.0,
+        warnings=[],
+        risk=risk,
+    )
+
+
+def _rate_table(rows: list[tuple[str | int | float | None, ...]]) -> TextTable:
+    return TextTable(
+        "rates",
+        "Held-out benign rows that are flagged, against the budget",
+        (
+            *("detector", "order", "method", "budget", "rows", "realised", "sd", "ratio"),
+            "within a factor of 1.5",
+        ),
+        tuple(rows),
+    )
+
+
+def _recovery_table(rows: list[tuple[str | int | float | None, ...]]) -> TextTable:
+    return TextTable(
+        "recovery",
+        f"After {_BEFORE:,} rows all errors grow by a factor of {_GROWTH:g}",
+        (
+            *("detector", "policy", "budget", "rate of the first 2,000 rows after it"),
+            *("rate of the last 40,000 rows", "ratio", "rows to the last move, at most"),
+            "rows that are promised",
+        ),
+        tuple(rows),
+    )
+
+
+def _rate_figure(rows: list[tuple[str | int | float | None, ...]]) -> Figure:
+    def draw(canvas: "Canvas") -> None:
+        axes = canvas.add_subplot()
+        axes.loglog(RISKS, RISKS, color="black", label="as promised")
+        axes.fill_between(
+            RISKS, [r / WITHIN for r in RISKS], [r * WITHIN for r in RISKS], alpha=0.2
+        )
+        for key in dict.fromkeys(row[:3] for row in rows):
+            # A rate of 0 has no place on the axis: half a row stands for it.
+            shown = [
+                max(float(row[5] or 0), 0.5 / float(row[4] or 1)) for row in rows if row[:3] == key
+            ]
+            axes.loglog(RISKS, shown, marker="o", label=", ".join(map(str, key)))
+        axes.set_xlabel("budget: share of benign rows")
+        axes.set_ylabel("realised on held-out benign rows")
+        axes.legend(fontsize="x-small")
+
+    return Figure("rates", "Realised against promised rates; the band is a factor of 1.5.", draw)
+
+
+def _recovery_figure(traces: dict[str, NDArray[np.float64]]) -> Figure:
+    def draw(canvas: "Canvas") -> None:
+        axes = canvas.add_subplot()
+        for name, ratio in traces.items():
+            at = (np.arange(len(ratio)) + 0.5) * _WINDOW - _BEFORE
+            axes.semilogy(at, np.maximum(ratio, 0.05), label=name)
+        axes.axvline(0, color="black", linestyle=":")
+        axes.axhspan(1 / WITHIN, WITHIN, alpha=0.2)
+        axes.set_xlabel("rows since the drift")
+        axes.set_ylabel(f"flagged rows over the budget, in {_WINDOW:,} rows")
+        axes.legend(fontsize="x-small")
+
+    return Figure("recovery", "Flagged rows before and after a benign drift, first seed.", draw)
+
+
+PROTOCOL: Final = Protocol(
+    name="calibration",
+    title="Calibration: promised against realised rates, and recovery after benign drift",
+    needs=Needs(train="a labelled table, or benign captures (with --view)", view=None),
+    run=run,
+)
