@@ -4,6 +4,7 @@ Deep autoencoding Gaussian mixture model, DAGMM (Zong et al., ICLR 2018). Letter
 comments: B rows of C columns, L latent dimensions, D features, K components.
 """
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
@@ -277,12 +278,12 @@ class _Nets:
 
         parameters = self.parameters
         optimiser = torch.optim.Adam(self._weights, lr=parameters.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, parameters.epochs)
         chances = running_chances(rows, parameters.balance)
         best, best_loss, stale = on_cpu(self._weights), float("inf"), 0
         for number in range(1, parameters.epochs + 1):
+            turn = math.cos(math.pi * (number - 1) / parameters.epochs)
+            optimiser.param_groups[0]["lr"] = parameters.learning_rate * (1 + turn) / 2
             train_loss = self._epoch(rows, chances, optimiser)
-            schedule.step()
             with torch.inference_mode():
                 value = self._loss(validation.to(self._weights[0].device), None)
             loss = float("inf") if value is None else float(value)

@@ -25,7 +25,6 @@ _LEAST_WEIGHT: Final = 1e-9
 _LEAST_VARIANCE: Final = 1e-12
 #: Rows that expectation-maximisation goes over, at most; the last step takes all.
 _REFINE_ROWS: Final = 32_768
-_IMPROVEMENT: Final = 1e-5  # of the mean energy, relative; less is not worth a step
 _LOG_2_PI: Final = math.log(2 * math.pi)
 
 ARRAYS: Final = ("mixture.weight", "mixture.mean", "mixture.cholesky")
@@ -168,22 +167,17 @@ def fit_mixture(
     ridge : float
         Added to each variance, as a share of the feature's variance over all rows.
     steps : int
-        Of expectation-maximisation, at most, on evenly taken rows, and then one on all; 0 leaves
+        Of expectation-maximisation, on evenly taken rows, and then one on all; 0 leaves
         the mixture as the memberships make it.
     """
     # Without any spread the ridge is all there is, and it has to have an inverse.
     floor = np.maximum(ridge * features.var(axis=0), _LEAST_VARIANCE)
     sample = slice(None, None, max(1, len(features) // _REFINE_ROWS))
     mixture = _maximise(features, membership, floor)
-    before = math.inf
     for _ in range(steps):
-        membership, energy = _expect(mixture, features[sample])
-        if not before - energy > _IMPROVEMENT * abs(energy):
-            break
-        before = energy
-        mixture = _maximise(features[sample], membership, floor)
+        mixture = _maximise(features[sample], _expect(mixture, features[sample]), floor)
     if steps:
-        mixture = _maximise(features, _expect(mixture, features)[0], floor)
+        mixture = _maximise(features, _expect(mixture, features), floor)
     return mixture
 
 
@@ -209,17 +203,13 @@ def _maximise(
     return Mixture(weight, mean, cholesky)
 
 
-def _expect(mixture: Mixture, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Responsibilities (n_rows, K), and the mean energy."""
+def _expect(mixture: Mixture, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Chance of each component, (n_rows, K), to be the one that a row is of."""
     membership = np.zeros((len(features), len(mixture.weight)))
     kept = np.flatnonzero(mixture.weight > 0)
-    total = 0.0
     for start in range(0, len(features), CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
         log_density = mixture.log_density(features[part])  # (K, B)
-        highest = log_density.max(axis=0)
-        density = np.exp(log_density - highest)
-        sums = density.sum(axis=0)
-        total -= float((highest + np.log(sums)).sum())
-        membership[part, kept] = (density / sums).T
-    return membership, total / len(features)
+        density = np.exp(log_density - log_density.max(axis=0))
+        membership[part, kept] = (density / density.sum(axis=0)).T
+    return membership

@@ -38,7 +38,7 @@ SCALED: Final[dict[str, Any]] = {"scaling": "z", "clip": 100.0, "constants": "dr
 CONTENDERS: Final = (
     Contender("aegmm", "aegmm", SCALED),
     Contender("vaegmm", "vaegmm", SCALED),
-    Contender("vae", "vae", SCALED),
+    Contender("vae", "vae", SCALED | {"moment": 2.0, "epochs": 6}),
     Contender("pca", "pca", SCALED | {"components": 2}),
     Contender("iforest", "iforest", SCALED),
 )
