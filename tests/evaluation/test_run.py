@@ -355,6 +355,25 @@ def test_threads_are_given_back():
     assert torch.get_num_threads() == before
 
 
+class Steps(Distance):
+    """Scores of a few values, so that many rows tie at the threshold."""
+
+    def score(self, values):
+        return np.floor(super().score(values) / 5000)
+
+
+def test_what_ties_with_the_threshold_is_not_flagged(files):
+    """Above it means above it."""
+    made = protocol(replace(OWN, make=Steps), threshold=lambda evidence: 1.0)
+
+    [section] = run(context(made, files, seeds=(0,))).sections
+
+    [outcome] = section.outcomes
+    assert 0 < np.count_nonzero(outcome.score == 1.0) < len(outcome.score)
+    assert not outcome.flagged[outcome.score == 1.0].any()
+    assert outcome.flagged[outcome.score > 1.0].all()
+
+
 def test_an_oracle_knows_how_many(files):
     """A rule on the test's scores flags just the share that it says."""
     made = protocol(OWN, threshold=top_share(0.4), threshold_sees="test scores")
