@@ -80,3 +80,9 @@ def word_inputs(training: Sequence[float], word: float, clip: float) -> list[flo
     seen = sorted(set(training))
     inputs = [float(word == other) for other in seen] + [float(word not in seen)]
     return [clip / math.sqrt(2) * x for x in inputs]
+
+
+def mean_rank(error: float, calibration: Sequence[float]) -> float:
+    """Share of calibration errors below, those that tie counted half."""
+    below = sum(c < error for c in calibration) + 0.5 * sum(c == error for c in calibration)
+    return below / len(calibration)

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 #: Share of the calibration errors that lie above the start of the tail: level .98 of the paper.
 TAIL_SHARE: Final = 0.02
+#: Of few errors more are taken, up to a tenth of them, until there are so many.
+_WANTED_PEAKS: Final = 100
+_MOST_SHARE: Final = 0.1
 #: A fit to fewer excesses says little; below this there is none.
 LEAST_PEAKS: Final = 30
 #: Shapes below this have no regular maximum of the likelihood (Smith 1985).
@@ -52,17 +55,19 @@ class Tail:
         return self.start + self.scale / self.shape * float(np.expm1(-self.shape * np.log(ratio)))
 
 
-def fit_tail(errors: NDArray[np.float64], share: float = TAIL_SHARE) -> Tail | None:
+def fit_tail(errors: NDArray[np.float64]) -> Tail | None:
     """Fit the tail of errors (n,), finite; None where too few of them stand out.
 
-    The start is the error that at most `share` of all exceed. Errors that equal it do not count as
+    The start is the error that at most two in a hundred exceed, or 100 errors where those are more
+    and at most a tenth of all. Errors that equal it do not count as
     excesses, so that of errors with many ties fewer peaks are left.
     """
     ascending = np.sort(errors)
     n = len(ascending)
     if n == 0:
         return None
-    start = float(ascending[n - 1 - min(n - 1, int(share * n))])
+    wanted = max(TAIL_SHARE * n, min(_WANTED_PEAKS, _MOST_SHARE * n))
+    start = float(ascending[n - 1 - int(wanted)])
     excess = ascending[np.searchsorted(ascending, start, side="right") :] - start
     if len(excess) < LEAST_PEAKS:
         return None

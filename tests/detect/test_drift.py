@@ -1,0 +1,87 @@
+"""The watch for drift: alarms where there is drift, none where there is not, batches apart."""
+
+import numpy as np
+import pytest
+
+from tapwatch.detect.drift import UNIT_ROWS, DriftWatch, quantile_of
+from tapwatch.detect.threshold import summarise
+from tests.detect import naive
+
+N = UNIT_ROWS
+
+
+def errors(n_units, seed=1, scale=1.0):
+    """Heavy-tailed errors in units."""
+    return np.random.default_rng(seed).lognormal(size=(n_units, N)) * scale
+
+
+@pytest.fixture
+def calibration():
+    return summarise(np.random.default_rng(0).lognormal(size=20_000))
+
+
+def alarms_of(watch, units):
+    """Signals and units of all alarms."""
+    found, at = [], 0
+    while at < len(units):
+        n, alarms = watch.take(units[at:])
+        at += n
+        found += [(alarm.signal, at) for alarm in alarms]
+    return found
+
+
+def test_rows_like_those_of_the_calibration_raise_no_alarm(calibration):
+    """256,000 of them; the means are those that exchangeable rows have."""
+    watch = DriftWatch(calibration, 0.002)
+
+    assert alarms_of(watch, errors(1000)) == []
+    assert watch.mean("level") == pytest.approx(0.5, abs=0.01)
+    assert watch.mean("tail") == pytest.approx(0.02, abs=0.003)
+
+
+@pytest.mark.parametrize("scale", [2.0, 0.5])
+def test_a_change_of_scale_is_told_within_two_thousand_rows(calibration, scale):
+    """Up and down, by the level."""
+    watch = DriftWatch(calibration, 0.002)
+    found = alarms_of(watch, np.concatenate([errors(100), errors(100, 2, scale)]))
+
+    assert found[0][0] == "level"
+    assert 100 < found[0][1] <= 108
+
+
+def test_a_few_rows_that_change_are_told_by_the_tail(calibration):
+    """Eight of a hundred lie far out: the level hardly moves."""
+    watch = DriftWatch(calibration, 0.002)
+    after = errors(150, 2)
+    after.reshape(-1)[:: 100 // 8] = 100.0
+    found = alarms_of(watch, np.concatenate([errors(100), after]))
+
+    assert found[0][0] == "tail"
+    assert 100 < found[0][1] <= 130
+
+
+def test_the_level_is_the_mean_rank():
+    """Of errors that tie, half lie below; what is no number counts as the middle."""
+    values = [1.0, 2.0, 2.0, 3.0, 8.0]
+    watch = DriftWatch(summarise(np.array(values)), 0.002)
+    unit = np.resize([0.5, 2.0, 2.5, 8.0, 9.0, np.nan, np.inf, 1.0], (1, N))
+    watch.take(unit)
+    ranks = [naive.mean_rank(x, values) for x in unit[0, :6].tolist()[:5]]
+    ranks += [0.5, 0.5, naive.mean_rank(1.0, values)]
+
+    assert watch.mean("level") == pytest.approx(np.mean(ranks))
+
+
+def test_the_start_of_the_tail_is_a_quantile(calibration):
+    """At most a fiftieth of the calibration errors lie above."""
+    values = np.arange(1.0, 101.0)
+
+    assert quantile_of(summarise(values), 0.02) == 98.0
+    assert quantile_of(summarise(values), 0.0) == 100.0
+
+
+def test_means_stand_at_what_was_calibrated_before_any_row(calibration):
+    """Metrics are there from the start."""
+    watch = DriftWatch(calibration, 0.002)
+
+    assert (watch.mean("level"), watch.mean("tail")) == (0.5, 0.02)

@@ -1,0 +1,93 @@
+"""Peaks over threshold: against scipy, against the law itself, and within its limits."""
+
+import numpy as np
+import pytest
+from scipy.stats import genpareto
+
+from tapwatch.detect.pot import LEAST_SHAPE, Tail, fit_excess, fit_tail
+from tapwatch.detect.threshold import calibrate
+
+
+@pytest.mark.parametrize("shape", [-0.4, -0.2, 0.0, 0.1, 0.5, 1.2])
+@pytest.mark.parametrize("scale", [1e-6, 2.5, 1e6])
+def test_the_fit_is_at_least_as_likely_as_that_of_scipy(shape, scale):
+    """scipy searches both numbers from a starting point; ours is no worse, and near it."""
+    excess = genpareto.rvs(shape, scale=scale, size=400, random_state=3)
+    found, spread = fit_excess(excess)
+    theirs, _, their_spread = genpareto.fit(excess / scale, floc=0)
+    ours = genpareto.logpdf(excess / scale, found, 0, spread / scale).sum()
+
+    assert ours >= genpareto.logpdf(excess / scale, theirs, 0, their_spread).sum() - 1e-6
+    assert found == pytest.approx(theirs, abs=2e-3)
+
+
+def test_a_shape_without_a_regular_maximum_is_not_given():
+    """Excesses that pile up at their end have no maximum of the likelihood: the limit is kept."""
+    excess = 1 - np.random.default_rng(0).random(200) ** 6
+
+    assert LEAST_SHAPE - 1e-9 <= fit_excess(excess)[0] < LEAST_SHAPE + 0.05
+
+
+@pytest.mark.parametrize("shape", [-0.3, 0.0, 0.7])
+def test_a_quantile_is_exceeded_with_its_probability(shape):
+    """By the law of scipy."""
+    tail = Tail(start=3.0, scale=0.5, shape=shape, peaks=40, rows=2000)
+
+    for risk in (0.02, 1e-3, 1e-7):
+        survival = genpareto.sf(tail.quantile(risk) - 3.0, shape, scale=0.5)
+        assert survival * 40 / 2000 == pytest.approx(risk, rel=1e-9)
+
+
+def test_a_rate_rarer_than_the_rows_can_show_is_kept_to():
+    """1,000 errors say where one in 10,000 lies: within a factor of 2, for the middle one of 200."""
+    random = np.random.default_rng(5)
+    rates = []
+    for _ in range(200):
+        found = calibrate(random.exponential(size=1000), 0, 1, method="pot", risk=1e-4)
+        assert found.tail is not None
+        assert any("rarer than the 1000" in text for text in found.warnings)
+        rates.append(np.exp(-found.value))
+
+    assert 1e-4 / 2 < np.median(rates) < 1e-4 * 2
+
+
+def test_pot_counts_where_the_budget_lies_in_the_body():
+    """At one row in ten it is the conformal threshold."""
+    errors = np.random.default_rng(0).random(1000)
+
+    plain, pot = (calibrate(errors, 0, 1, method=m, risk=0.1) for m in ("conformal", "pot"))
+    assert (pot.value, pot.tail, pot.warnings) == (plain.value, None, ())
+
+
+@pytest.mark.parametrize(
+    ("errors", "risk", "text"),
+    [
+        (np.ones(5000), 1e-3, "stand out"),
+        (np.arange(1.0, 101.0), 1e-2, "stand out"),
+        (np.random.default_rng(0).random(5000), 1e-9, "1000 times rarer"),
+    ],
+)
+def test_what_the_tail_does_not_say_is_counted_with_a_warning(errors, risk, text):
+    """Ties, few rows, and risks beyond all measure."""
+    found = calibrate(errors, 0, 1, method="pot", risk=risk)
+
+    assert found.tail is None
+    assert text in found.warnings[0]
+
+
+def test_a_wild_tail_is_told_of():
+    """Of Pareto's law with an index below 1 there is no mean."""
+    errors = 1 + np.random.default_rng(0).pareto(0.5, 5000)
+    found = calibrate(errors, 0, 1, method="pot", risk=1e-4)
+
+    assert any("no finite mean" in text for text in found.warnings)
+    assert found.value <= 100 * errors.max() * 1.000001
+
+
+def test_ties_with_the_start_are_no_peaks():
+    """Half of the errors are equal: what equals the start is not above it."""
+    errors = np.concatenate([np.zeros(3000), np.full(3000, 2.0), 2 + np.arange(1.0, 51.0)])
+    tail = fit_tail(errors)
+
+    assert tail is not None
+    assert (tail.start, tail.peaks, tail.rows) == (2.0, 50, 6050)
