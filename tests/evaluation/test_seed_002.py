@@ -1,0 +1,95 @@
+"""Out-of-order segments of an export: what learns, what tests, and the notebook's columns."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tapwatch.config import Config
+from tapwatch.errors import ConfigError
+from tapwatch.evaluation.protocol import Tables
+from tapwatch.evaluation.protocols import seed_002
+from tapwatch.evaluation.rows import read_labelled
+
+N_ROWS = 60
+#: Places of the out-of-order segments: two in the first half, three in the second.
+ANOMALOUS = (5, 20, 33, 47, 59)
+HEADER = ("No.", "Time", "Source", "Destination", "Protocol", "Length", "Info")
+
+
+def export(path: Path, anomalous=ANOMALOUS) -> Path:
+    """A list of packets of one conversation; lengths tell rows apart."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        writer.writerow(HEADER)
+        for k in range(N_ROWS):
+            mark = "[TCP Out-Of-Order] " if k in anomalous else ""
+            info = f"{mark}40000  >  443 [ACK] Seq={k} Ack=1 Win=500 Len={k}"
+            writer.writerow((k + 1, f"{k / 10:.6f}", "10.0.0.1", "10.0.0.2", "TCP", 66 + k, info))
+    return path
+
+
+def tables(path: Path) -> Tables:
+    """The rows of an export as the protocol gets them."""
+    rows, _ = read_labelled([path], "packet", "train", Config(), lambda _: None)
+    return Tables(rows)
+
+
+@pytest.fixture
+def sections(tmp_path):
+    """Splits of both sections, by name."""
+    made = tables(export(tmp_path / "x.csv"))
+    return {s.name: s.split(made, 0) for s in (seed_002.HEADERS, seed_002.OTHER_MARKS)}
+
+
+def test_no_anomaly_is_learnt_from_and_all_of_the_second_half_tests(sections):
+    """Lengths say which rows went where: time order, 80 % of the first half's normals learn."""
+    for split in sections.values():
+        at = split.schema.names.index("frame_len")
+        first = [66 + k for k in range(N_ROWS // 2) if k not in ANOMALOUS]
+        assert [*split.train[:, at], *split.calibration[:, at]] == first
+        assert len(split.calibration) == int(len(first) * 0.2)
+        assert split.test[:, at].tolist() == [66 + k for k in range(30, 60)]
+        assert np.flatnonzero(split.is_anomaly).tolist() == [3, 17, 29]
+        assert set(split.classes[split.is_anomaly]) == {"out-of-order"}
+
+
+def test_the_label_is_never_a_column(sections):
+    """One section drops all of the analysis, the other the label's own column alone."""
+    analysis = [n for n in sections["headers and times"].schema.names if "analysis" in n]
+
+    assert not set(analysis) & set(sections["headers and times"].columns)
+    kept = set(analysis) & set(sections["other analysis kept"].columns)
+    assert kept == set(analysis) - {seed_002.LABEL}
+
+
+def test_a_file_whose_second_half_has_no_anomaly_is_refused(tmp_path):
+    """The message says what is wanted of the file."""
+    made = tables(export(tmp_path / "x.csv", anomalous=(3,)))
+
+    with pytest.raises(ConfigError, match="out-of-order ones in the second"):
+        seed_002.HEADERS.split(made, 0)
+
+
+def test_the_notebooks_columns_are_the_row_number_as_it_is_and_every_text_apart(tmp_path):
+    """60 different Infos are 60 columns; Time and Length have mean 0 and deviation 1."""
+    values, anomalous = seed_002.notebook_columns(export(tmp_path / "x.csv"))
+
+    assert values.shape == (N_ROWS, 3 + 1 + 1 + 1 + N_ROWS)
+    assert values[:, 0].tolist() == list(range(1, N_ROWS + 1))
+    np.testing.assert_allclose(values[:, 1:3].mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(values[:, 1:3].std(axis=0, ddof=1), 1, rtol=1e-6)
+    assert (values[:, 3:].sum(axis=1) == 4).all()
+    assert np.flatnonzero(anomalous).tolist() == list(ANOMALOUS)
+
+
+def test_the_notebook_gives_the_same_figures_for_the_same_seed(tmp_path):
+    """Another seed splits and begins in another way; the row number has a part of the error."""
+    path = export(tmp_path / "x.csv")
+
+    first, again, other = (seed_002.as_written(path, seed) for seed in (3, 3, 4))
+
+    assert first == again != other
+    assert set(first) == {"held-out normal", "normal", "out of order"}
+    assert all(rmse > 0 and 0 < share < 1 for rmse, share in first.values())
