@@ -35,7 +35,7 @@ from tapwatch.evaluation.results import Results, SectionResults
 from tapwatch.evaluation.rows import is_normal, usable_columns
 from tapwatch.evaluation.run import read_tables, run_sections
 from tapwatch.evaluation.truth import read_truth
-from tapwatch.evaluation.witness import check_rows_can_be_labelled, read_with_truth
+from tapwatch.evaluation.witness import read_with_truth
 
 TRAIN_SHARE: Final = 0.66
 #: The notebook takes 1 % of 8 million rows; of smaller tables that would be next to nothing.
@@ -185,8 +185,6 @@ MAIN: Final = Section(
 def _run(context: Context) -> Results:
     """Read labelled tables, or captures with a truth file beside them."""
     tables, data = _read(context)
-    assert tables.train is not None
-    check_rows_can_be_labelled(tables.train, "--train")
     sections = run_sections(context, tables, (MAIN,))
     return Results(context.protocol, tuple(data), context.seeds, sections)
 
