@@ -112,6 +112,15 @@ def test_rarity_counts_words_of_training_rows(split):
     assert floor.merits["auc"] > 0.9
 
 
+def test_a_word_that_only_the_test_rows_have_often_is_rare(split):
+    """Where the anomalies are the most, their word is the commonest of the test."""
+    chosen = np.concatenate([np.arange(1, 21), np.arange(100, 150)])
+    rows = {name: getattr(split, name)[chosen] for name in ("test", "is_anomaly", "classes")}
+    most = Split(**{**fields(split), **rows, "novel": np.zeros(70, np.bool_)})
+
+    assert found(most, "rarity of service").merits["auc"] == 1.0
+
+
 def test_deviations_are_from_training_rows_and_leave_constants_out(split):
     """max |z| and mean z^2 by mean and deviation of the training rows, written out."""
     used = split.train[:, [0, 2]].astype(float)

@@ -106,6 +106,23 @@ def test_own_takes_labels_from_a_list(files, tmp_path):
     assert [file["used_for"] for file in document["data"]] == ["train", "labels"]
 
 
+def test_labels_without_end_are_told_as_one(files, tmp_path):
+    """The 32 most frequent stay; a file may have as many as it has rows."""
+    labels = tmp_path / "labels"
+    labels.write_text("normal\n" * 30 + "".join(f"kind {k // 2}\n" for k in range(58)) + "a\nb\n")
+    labels.write_text(labels.read_text().replace("kind 0\n", "kind 1\n"))
+    given = ("--train", files / "normal", "--labels", labels, *CHEAP)
+
+    document = told("own", "--view", "kdd", *given)
+
+    assert document["audit"]["one file"]["classes"]["kind 1"] == 4
+    many = tmp_path / "many"
+    many.write_text("normal\n" * 40 + "".join(f"kind {k}\n" for k in range(50)))
+    given = ("--train", files / "normal", "--labels", many, *CHEAP)
+    classes = told("own", "--view", "kdd", *given)["audit"]["one file"]["classes"]
+    assert (len(classes), classes["other"]) == (34, 18)
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
@@ -119,6 +136,7 @@ def test_own_takes_labels_from_a_list(files, tmp_path):
         (["nsl-kdd", "--train", "TRAIN", "--hours", "2"], 2, "--hours = '2.0': want no value"),
         (["nsl-kdd", "--train", "TRAIN", "--filter", "x"], 2, "--filter = 'x': want no value"),
         (["nsl-kdd", "--train", "TRAIN", "--detector", "x"], 2, "--detector = 'x': want of "),
+        (["nsl-kdd", "--train", "TRAIN", "--workers", "2"], 2, "--workers = 2: want 1"),
         (["nsl-kdd", "--train", "TRAIN", "--seeds", "0"], 2, "--seeds"),
         (["nsl-kdd", "--train", "none"], 3, "none: absent"),
         (["nsl-kdd", "--train", "NORMAL"], 2, "--train = 'normal rows alone': want attacks too"),

@@ -127,10 +127,10 @@ def test_a_truth_file_is_known_by_its_first_line(tmp_path):
         is_truth(tmp_path / "none")
 
 
-def test_rows_without_any_label_are_refused():
-    """There would be nothing to measure."""
-    rows = np.zeros((1, 2), np.float32)
-    table = Labelled(rows, np.array([""]), np.zeros(1, np.int64), SCHEMAS["kdd"])
+def test_rows_without_a_label_are_refused():
+    """They are neither normal nor anomalies."""
+    rows = np.zeros((2, 2), np.float32)
+    table = Labelled(rows, np.array(["", "worm"]), np.zeros(2, np.int64), SCHEMAS["kdd"])
 
-    with pytest.raises(ConfigError, match="--test = 'rows without labels': want rows with labels"):
+    with pytest.raises(ConfigError, match="--test = '1 of 2 rows without a label': want a label"):
         check_rows_can_be_labelled(table, "--test")

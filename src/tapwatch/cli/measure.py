@@ -43,6 +43,7 @@ def measure(name: str, words: tuple[str, ...], options: Mapping[str, Any]) -> No
     from rich.console import Console
 
     from tapwatch.config import Config, load_config
+    from tapwatch.evaluation import report
     from tapwatch.evaluation.console import render
     from tapwatch.evaluation.output import as_text, write
     from tapwatch.evaluation.protocol import Context, Inputs
@@ -68,8 +69,9 @@ def measure(name: str, words: tuple[str, ...], options: Mapping[str, Any]) -> No
         talk.note(f"{protocol.name}: seeds {', '.join(map(str, seeds))}")
         context = Context(protocol, inputs, seeds, options["detectors"], talk, config)
         results = replace(run(context), command=_command(protocol, inputs, options))
-    if folder is not None:
-        write(results, folder)
+        if folder is not None:
+            write(results, folder)
+            report.write(results, folder, talk.note)
     if options["as_json"]:
         click.echo(as_text(results), nl=False)
     else:
@@ -83,6 +85,8 @@ def _check(protocol: "Protocol", inputs: "Inputs", options: Mapping[str, Any]) -
             option = "--" + key.removesuffix("_file").removesuffix("_text")
             want = f"no value with protocol {protocol.name}"
             raise ConfigError(option, str(options[key]), want)
+    if options["workers"] != 1:
+        raise ConfigError("--workers", options["workers"], "1 with a protocol: it has one thread")
     needs = protocol.needs
     for key in ("train", "test", "labels", "inputs"):
         given, wanted = getattr(inputs, key), getattr(needs, key)

@@ -205,7 +205,7 @@ def _run_section(
         first,
         tuple(mark(row, floors, section.floor_metrics) for row in rows),
         floors,
-        audit(first),
+        {"seed": context.seeds[0]} | audit(first),
         contenders,
         tuple(outcomes),
         {outcome.contender: outcome.parameters for outcome in outcomes},

@@ -202,7 +202,8 @@ def _addresses(texts: Iterable[str]) -> Words:
 
 
 def check_rows_can_be_labelled(table: Labelled, option: str) -> None:
-    """Raise ConfigError where rows have neither labels of their own nor other ones."""
-    if not (table.labels != "").any():
-        want = "rows with labels, or --labels FILE: a truth file, or one label a line"
-        raise ConfigError(option, "rows without labels", want)
+    """Raise ConfigError where a row has no label, neither of its own nor another one."""
+    n_without = int(np.count_nonzero(table.labels == ""))
+    if n_without:
+        want = "a label for every row, or --labels FILE: a truth file, or one label a line"
+        raise ConfigError(option, f"{n_without:,} of {len(table):,} rows without a label", want)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapwatch.errors import ConfigError
-from tapwatch.evaluation.attacks import NORMAL, classes_of
+from tapwatch.evaluation.attacks import NORMAL, OTHER, classes_of
 from tapwatch.evaluation.protocol import (
     Contender,
     Context,
@@ -34,6 +34,8 @@ CONTENDERS: Final = (
     Contender("iforest", "iforest"),
     Contender("robust_z", "robust_z"),
 )
+#: Labels that are told apart, the most frequent ones; a file may have as many as rows.
+_MOST_CLASSES: Final = 32
 _STATEMENT: Final = {
     "orientation": "Rows labelled benign, normal or 0 are normal, all others are anomalies.",
     "contamination": "None: no anomaly is learnt from, nor calibrated with.",
@@ -114,9 +116,13 @@ def _split(
 
 
 def _classes(table: Labelled) -> Words:
-    """Of attack types of KDD'99 their classes, of all others the label."""
+    """Of attack types of KDD'99 their classes, of all others the label, if it is not too rare."""
     classes, unknown = classes_of(table.labels)
-    return classes if table.schema.view == "kdd" and not unknown else table.labels
+    if table.schema.view == "kdd" and not unknown:
+        return classes
+    words, counts = np.unique(table.labels[~is_normal(table.labels)], return_counts=True)
+    rare = words[np.argsort(-counts, kind="stable")[_MOST_CLASSES:]]
+    return np.where(np.isin(table.labels, rare), OTHER, table.labels)
 
 
 ONE_FILE: Final = Section(
@@ -149,6 +155,8 @@ def _run(context: Context) -> Results:
     train = read_files(context, "train", data)
     assert train is not None
     if context.inputs.test:
+        if (train.labels != "").any():
+            check_rows_can_be_labelled(train, "--train")
         test = _with_labels(context, "test", data)
         check_rows_can_be_labelled(test, "--test")
         tables, section = Tables(train, test), TWO_FILES
