@@ -32,6 +32,9 @@ _ROWS: Final = {
     "wireshark_export": "as an export of Wireshark gives them; live rows are reduced to that",
 }
 
+#: Why no latent space is told of, by whether the bundle can be loaded.
+_NO_LATENT: Final = {True: "none: the detector has no encoder", False: "not known"}
+
 
 @click.command("inspect", cls=KernelCommand)
 @click.argument("path", type=click.Path(path_type=Path), metavar="BUNDLE|CAPTURE")
@@ -77,14 +80,15 @@ def _bundle(path: Path) -> tuple[dict[str, Any], Rows]:
     manifest, _ = read_manifest(path)
     read_arrays_file(path, manifest)
     try:
-        load_bundle(path, SCHEMAS)
+        latent = load_bundle(path, SCHEMAS).n_latent
         misfit = None
     except ArtifactError as error:
-        misfit = str(error)
+        misfit, latent = str(error), None
     found = {"kind": "bundle", "fits": misfit is None, "misfit": misfit}
-    found |= {"manifest": manifest.model_dump(mode="json")}
+    found |= {"latent": latent, "manifest": manifest.model_dump(mode="json")}
     fit = ("fits this build", "yes" if misfit is None else f"no: {misfit}")
-    return found, [*_bundle_rows(manifest), fit]
+    codes = ("latent space", f"{latent} dimensions" if latent else _NO_LATENT[misfit is None])
+    return found, [*_bundle_rows(manifest), codes, fit]
 
 
 def _bundle_rows(manifest: "Manifest") -> Rows:

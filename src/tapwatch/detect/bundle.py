@@ -81,6 +81,15 @@ class Bundle:
         """Rows of a block, where the model takes the last rows of an entity; else 0."""
         return rows_of_block(self.detector)
 
+    @property
+    def n_latent(self) -> int:
+        """Width of a code; 0 where the detector has no encoder."""
+        if not self.detector.has_latent:
+            return 0
+        return int(
+            self.detector.latent(np.zeros((1, *self.detector.row_shape), np.float32)).shape[1]
+        )
+
     def latent(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Where the encoder puts rows, (n_rows, n_latent).
 
