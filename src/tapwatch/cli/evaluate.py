@@ -54,7 +54,9 @@ _PATH = click.Path(path_type=Path)
     metavar="H",
     help="With --alerts: hours of traffic behind them, for the rate of false alerts.",
 )
-@click.option("-o", "--output", type=_PATH, metavar="DIR", help="Write DIR/results.json.")
+@click.option(
+    "-o", "--output", type=_PATH, metavar="DIR", help="Write DIR/results.json and report.html."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 @options.workers
 @options.filter_text
@@ -88,8 +90,8 @@ def command(words: tuple[str, ...], **given: Any) -> None:
 
 def _episodes(captures: tuple[str, ...], given: Mapping[str, Any]) -> None:
     """Hold alerts against a truth file."""
-    from tapwatch.evaluation.episodes import hold_against, read_alerts
     from tapwatch.evaluation.episode_report import as_json as document_of
+    from tapwatch.evaluation.episodes import hold_against, read_alerts
     from tapwatch.evaluation.truth import read_truth
 
     bundles, alerts_file, hours = given["bundles"], given["alerts_file"], given["hours"]

@@ -25,6 +25,7 @@ def as_document(results: Results) -> dict[str, Any]:
         "protocol": results.protocol.name,
         "schema": SCHEMA,
         "title": results.protocol.title,
+        "command": results.command,
         "statement": {
             s.section.name: {key: getattr(s.section.statement, key) for key in _STATEMENT}
             for s in sections

@@ -183,6 +183,7 @@ class Figure:
     name: str
     caption: str
     draw: Callable[["Canvas"], None]  # on an empty matplotlib figure
+    title: str = ""  # above the caption; by default the name
 
 
 #: More figures of merit of one outcome, name -> number; told as mean and sd over seeds.
