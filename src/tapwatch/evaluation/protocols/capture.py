@@ -29,8 +29,6 @@ from tapwatch.training.datasets import describe_input, expand
 from tapwatch.training.fit import choose_columns, fit_rows, split_settings
 from tapwatch.training.record import Learnt
 
-#: Where --view says nothing.
-VIEWS: Final = ("flow", "packet", "kdd", "host")
 #: Times the largest error of the calibration half: a quarter of an hour shows no rarer rate.
 BEYOND: Final = 1.25
 _CONTENDERS: Final = (
@@ -205,7 +203,8 @@ def _told(view: str, contender: Contender, trials: Sequence[Trial]) -> tuple[Any
 
 def _run(context: Context) -> Results:
     """Extract all rows once, then fit and judge each contender of each view."""
-    views = (context.inputs.view,) if context.inputs.view else VIEWS
+    assert context.inputs.view is not None
+    views = (context.inputs.view,)
     wanted = [contender for contender in _CONTENDERS if context.wants(contender)]
     if not wanted:
         names = ", ".join(contender.name for contender in _CONTENDERS)
