@@ -115,7 +115,7 @@ def _split(tables: Tables, seed: int) -> Split:
         found = f"{len(benign)} benign rows and {len(attacks)} others"
         raise ConfigError("--train", found, "at least 2 benign rows and 1 other")
     train = _sampled(benign[:cut])
-    test = np.concatenate([_sampled(benign[cut:]), _sampled(attacks)])
+    test = np.sort(np.concatenate([_sampled(benign[cut:]), _sampled(attacks)]))
     return Split(
         train=table.values[train],
         calibration=table.values[:0],
