@@ -30,6 +30,14 @@ def load_scorers(directories: Sequence[Path], config: Config) -> list[Scorer]:
     return [scorer for _, scorer in _load("--bundle", directories, config, {})]
 
 
+def load_all(
+    bundles: Sequence[Path], shadows: Sequence[Path], config: Config
+) -> tuple[list[Scorer], list[Shadow]]:
+    """Load the live bundles and those on trial, as `load_scorers` and `load_shadows` do."""
+    scorers = load_scorers(bundles, config)
+    return scorers, load_shadows(shadows, dict(zip(bundles, scorers, strict=True)), config)
+
+
 def load_shadows(
     directories: Sequence[Path], live: Mapping[Path, Scorer], config: Config
 ) -> list[Shadow]:

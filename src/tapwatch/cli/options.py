@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tapwatch.config import Config
+from tapwatch.config import Config, load_config
 
 #: The views, so that `--help` need not import them.
 VIEWS = ("packet", "flow", "kdd", "afterimage", "afterimage_115", "host")
@@ -48,6 +48,12 @@ shadows = click.option(
 config_file = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.toml"
 )
+
+
+def configured(config_file: Path | None, freeze: bool, drift: str | None) -> Config:
+    """What the file says, or the defaults, and what goes before it."""
+    config = load_config(config_file) if config_file else Config()
+    return drifting(frozen(config, freeze), drift)
 
 
 def drifting(config: Config, drift: str | None) -> Config:

@@ -16,7 +16,6 @@ from tapwatch.cli.report import (
     report,
     silent,
 )
-from tapwatch.config import Config, load_config
 from tapwatch.errors import CaptureError
 from tapwatch.signals import StopSignal
 
@@ -96,13 +95,11 @@ def command(
         from tapwatch.alerts import open_sink
         from tapwatch.capture import open_captures, paced
         from tapwatch.cli.progress import progress
-        from tapwatch.daemon import Window, check_ledger, load_scorers, load_shadows, monitor
+        from tapwatch.daemon import Window, check_ledger, load_all, monitor
 
-        config = load_config(config_file) if config_file else Config()
-        config = options.drifting(options.frozen(config, freeze), drift)
+        config = options.configured(config_file, freeze, drift)
         check_outputs(captures, {"--output": output, "--summary": summary_file})
-        scorers = load_scorers(bundles, config)
-        trials = load_shadows(shadows, dict(zip(bundles, scorers, strict=True)), config)
+        scorers, trials = load_all(bundles, shadows, config)
         stopped.drains = True
         frames = config.capture.batch_frames
         source = open_captures(captures, batch_frames=frames, stopped=stopped, filter=filter_text)

@@ -21,7 +21,6 @@ from tapwatch.cli.report import (
     report,
     silent,
 )
-from tapwatch.config import Config, load_config
 from tapwatch.errors import CaptureError
 from tapwatch.signals import StopSignal
 
@@ -99,24 +98,14 @@ def command(
     and summed up; a second one ends at once. SIGHUP: the alerts file is opened anew.
     """
     with StopSignal(drains=False, survives_hangup=True) as signals:
+        from tapwatch import daemon
         from tapwatch.alerts import open_sink
         from tapwatch.capture import open_interface
         from tapwatch.cli.status_line import StatusLine
-        from tapwatch.daemon import (
-            Window,
-            check_ledger,
-            live_config,
-            load_scorers,
-            load_shadows,
-            monitor,
-            warm,
-        )
 
-        config = live_config(load_config(config_file) if config_file else Config())
-        config = options.drifting(options.frozen(config, freeze), drift)
+        config = daemon.live_config(options.configured(config_file, freeze, drift))
         check_outputs((), {"--output": output, "--summary": summary_file})
-        scorers = load_scorers(bundles, config)
-        trials = load_shadows(shadows, dict(zip(bundles, scorers, strict=True)), config)
+        scorers, trials = daemon.load_all(bundles, shadows, config)
         worst, ledger = Worst(), SummaryFile(summary_file)
         line = StatusLine(lambda: worst.taken, quiet=quiet)
         ends = _Ends(signals)
@@ -140,7 +129,7 @@ def command(
 
         def start() -> None:
             with _patience(told):
-                warm([*scorers, *(trial.scorer for trial in trials)], config, workers)
+                daemon.warm([*scorers, *(trial.scorer for trial in trials)], config, workers)
             signals.drains = True
             stderr.wait_for_reader(0)
             source.start(promiscuous=not no_promiscuous)
@@ -148,14 +137,14 @@ def command(
                 ends.after(duration)
             told(f"watching {source.interface} ({source.ring_bytes // _KIB:,} KiB ring)")
 
-        summary = monitor(
+        summary = daemon.monitor(
             source,
             scorers,
             [worst, DriftLines(line.say, quiet=quiet), *([file] if file else [])],
             config,
             stopped=signals,
             workers=workers,
-            window=Window(listen or config.telemetry.listen, linger, told),
+            window=daemon.Window(listen or config.telemetry.listen, linger, told),
             on_start=start,
             on_batch=step,
             on_summary=ledger.write,
@@ -167,7 +156,7 @@ def command(
         _close(file)
         report(summary, worst.alerts, source.problems, quiet)
         gone = CaptureError(source.failure) if source.failure else None
-        raise_first((fault_of(lambda: check_ledger(summary)), gone, ledger.fault))
+        raise_first((fault_of(lambda: daemon.check_ledger(summary)), gone, ledger.fault))
     sys.exit(signals.exit_code)
 
 

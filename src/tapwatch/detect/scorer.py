@@ -282,16 +282,11 @@ class _Counts:
 
     def tallies(self, labels: tuple[str, str, str], *, is_frozen: bool) -> list[Tally]:
         """A copy of the counts, as families of metrics."""
-        bundle = self._bundle
         self._settle()
 
         def counter(name: str, text: str, value: float) -> Tally:
             return Tally(name, "counter", text, _LABELS, {labels: float(value)})
 
-        reasons: Mapping[tuple[str, ...], float] = {
-            (*labels, column): float(n)
-            for column, n in zip(bundle.preprocess.columns, self._reasons, strict=True)
-        }
         return [
             counter("scored_rows_total", "Rows that were scored.", self._rows),
             counter(
@@ -333,6 +328,18 @@ class _Counts:
                 _LABELS,
                 {labels: self.threshold},
             ),
+            *self._about(labels),
+            *self.judge,
+        ]
+
+    def _about(self, labels: tuple[str, str, str]) -> list[Tally]:
+        """What has labels beside those of the bundle."""
+        bundle = self._bundle
+        reasons: Mapping[tuple[str, ...], float] = {
+            (*labels, column): float(n)
+            for column, n in zip(bundle.preprocess.columns, self._reasons, strict=True)
+        }
+        return [
             Tally(
                 "contribution_rows_total",
                 "counter",
@@ -347,5 +354,4 @@ class _Counts:
                 (*_LABELS, "sha256_8"),
                 {(*labels, bundle.digest[:8]): 1.0},
             ),
-            *self.judge,
         ]
