@@ -65,6 +65,7 @@ _TAG: Final = re.compile(r"<[^>]*>")
 _REFERENCE: Final = re.compile(r"""(\bid="|url\(#|href="#)""")
 _DROPPED: Final = re.compile(r'\s(?:xmlns(?::\w+)?|width|height|version)="[^"]*"')
 _BLACK: Final = re.compile(f"{INK}|#000000")
+_SCALE: Final = 1.4  # pixels of the page by point of the figure
 _PICTURE: Final = re.compile(r'(?<=data:image/png;base64,)[^"]*')
 _PICTURE_COLOURS: Final = 64
 
@@ -108,6 +109,9 @@ def _inline(text: str, key: str, title: str) -> str:
     rest = _PICTURE.sub(lambda data: _smaller(data[0]), body[head.end() :])
     label = html.escape(printable(title))
     root = _DROPPED.sub("", head[0])[:-1].replace("<svg", f'<svg role="img" aria-label="{label}"')
+    width = float(re.findall(r'viewBox="\S+ \S+ (\S+)', root)[0])
+    # Letters have the same size in all figures of a page.
+    root += f' style="max-width:{_SCALE * width:.0f}px"'
     return root + ">" + _TAG.sub(lambda tag: _own(tag[0], key), rest).strip()
 
 

@@ -1,7 +1,8 @@
 """The page itself: what was stated, what was read, what came of it, and how to read it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import tapwatch
 from tapwatch.evaluation.output import all_tables
@@ -52,7 +53,7 @@ _RANKINGS: Final = (
 )
 _CALIBRATION: Final = (
     "How often benign test rows exceed the threshold that held-out normal rows give for a rate. On "
-    "the dotted line the budget is kept exactly; within the grey band it is kept within a factor of 1.5. "
+    "the dotted line the budget is kept exactly, within the grey band to a factor of 1.5. "
     "Above it there are more alerts than were asked for. A point on the lower edge: none at all. "
     f"Rates that would show fewer than {LEAST_EXPECTED} rows are left out."
 )
@@ -155,19 +156,19 @@ def _section(results: Results, section: SectionResults, number: int) -> Iterator
 
 
 def _plots(section: SectionResults, key: str) -> Iterator[str]:
-    def draw(made: Callable[["Canvas", SectionResults], None]) -> Callable[["Canvas"], None]:
-        return lambda canvas: made(canvas, section)
-
-    yield _figure(draw(plots.draw_errors), f"{key}-errors", "Errors and threshold", _ERRORS)
+    errors = partial(plots.draw_errors, section)
+    yield _figure(errors, f"{key}-errors", "Errors and threshold", _ERRORS)
     truth = section.split.is_anomaly
     if truth.any() and not truth.all():
-        yield _figure(draw(plots.draw_rankings), f"{key}-roc", "Rankings", _RANKINGS)
+        yield _figure(partial(plots.draw_rankings, section), f"{key}-roc", "Rankings", _RANKINGS)
     if plots.has_calibration(section):
-        calibration = draw(plots.draw_calibration)
+        calibration = partial(plots.draw_calibration, section)
         yield _figure(calibration, f"{key}-calibration", "Calibration", _CALIBRATION)
     yield from _latent(section, key)
     if plots.has_training(section):
-        yield _figure(draw(plots.draw_training), f"{key}-training", "Training", _TRAINING)
+        yield _figure(
+            partial(plots.draw_training, section), f"{key}-training", "Training", _TRAINING
+        )
 
 
 def _latent(section: SectionResults, key: str) -> Iterator[str]:
@@ -179,14 +180,9 @@ def _latent(section: SectionResults, key: str) -> Iterator[str]:
         found = pictures.plane_and_rows(outcome, section, inputs)
         if found is None:
             continue
-        plane, rows = found
+        drawn = partial(pictures.draw_latent, section, outcome, *found)
         has_codes = outcome.latent is not None
         what = "Codes" if has_codes else "It has no latent space: scaled inputs"
-
-        def drawn(
-            canvas: "Canvas", outcome: Any = outcome, plane: Any = plane, rows: Any = rows
-        ) -> None:
-            pictures.draw_latent(canvas, section, outcome, plane, rows)
 
         title = f"{'Latent space' if has_codes else 'Inputs'} of {outcome.contender}"
         caption = _LATENT.format(what=what) if not k else f"{what} of test rows, as above."

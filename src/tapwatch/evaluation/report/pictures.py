@@ -64,11 +64,11 @@ def plane_and_rows(
 
 
 def draw_latent(
-    figure: "Figure",
     section: SectionResults,
     outcome: Outcome,
     plane: Plane,
     rows: NDArray[np.int64],
+    figure: "Figure",
 ) -> None:
     """Draw the three pictures of one contender."""
     figure.set_size_inches(WIDTH_INCHES, 4.2)
@@ -80,6 +80,7 @@ def draw_latent(
     for axes in (by_error, by_verdict, by_truth):
         axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]))
         axes.set(ylim=(low[1] - margin[1], high[1] + margin[1]))
+        axes.grid(False)
         axes.tick_params(labelbottom=False, labelleft=False, length=0)
         axes.set_xlabel(f"first component, {plane.shares[0]:.0%}")
     by_error.set_ylabel(f"second component, {plane.shares[1]:.0%}")
@@ -111,7 +112,8 @@ def _by_error(figure: "Figure", axes: "Axes", at: Numbers, scores: Numbers) -> N
         s=7,
         **_dots(len(at)),
     )
-    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.75, aspect=34, pad=0.03)
+    place = axes.inset_axes((0.12, -0.16, 0.76, 0.03))  # where the others have their legends
+    bar = figure.colorbar(drawn, cax=place, orientation="horizontal")
     bar.ax.xaxis.set_major_formatter(plain_number)
     bar.ax.minorticks_off()
     bar.ax.grid(False)

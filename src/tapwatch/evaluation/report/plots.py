@@ -46,7 +46,7 @@ def first_outcomes(section: SectionResults) -> list[Outcome]:
     return list(firsts.values())
 
 
-def draw_errors(figure: "Figure", section: SectionResults) -> None:
+def draw_errors(section: SectionResults, figure: "Figure") -> None:
     """Histograms of errors of benign and anomalous test rows, a panel a contender."""
     outcomes, truth = first_outcomes(section), section.split.is_anomaly
     panels = _panels(figure, len(outcomes), 2.3)
@@ -75,7 +75,7 @@ def draw_errors(figure: "Figure", section: SectionResults) -> None:
     _legend(figure, panels[:1])
 
 
-def draw_rankings(figure: "Figure", section: SectionResults) -> None:
+def draw_rankings(section: SectionResults, figure: "Figure") -> None:
     """ROC with a linear and a logarithmic axis, and precision against recall."""
     outcomes, truth = first_outcomes(section), section.split.is_anomaly
     figure.set_size_inches(WIDTH_INCHES, 4.1 + 0.22 * -(-len(outcomes) // 4))
@@ -109,7 +109,7 @@ def has_calibration(section: SectionResults) -> bool:
     return any(len(points[0]) for points in _rates(section))
 
 
-def draw_calibration(figure: "Figure", section: SectionResults) -> None:
+def draw_calibration(section: SectionResults, figure: "Figure") -> None:
     """Rates of alerts on benign test rows against those that were asked for."""
     outcomes = first_outcomes(section)
     figure.set_size_inches(WIDTH_INCHES * 0.72, 4.4)
@@ -136,7 +136,7 @@ def has_training(section: SectionResults) -> bool:
     return any(len(outcome.epochs) > 1 for outcome in section.outcomes)
 
 
-def draw_training(figure: "Figure", section: SectionResults) -> None:
+def draw_training(section: SectionResults, figure: "Figure") -> None:
     """Losses over the epochs, a panel a contender, a line a seed."""
     learnt = [o.contender for o in first_outcomes(section) if len(o.epochs) > 1]
     panels = _panels(figure, len(learnt), 2.3)
@@ -211,6 +211,18 @@ def _legend(figure: "Figure", panels: Sequence["Axes"]) -> None:
         figure.legend(handles, names, loc="outside lower center", ncols=4)
 
 
+def _bent_ticks(low: float, high: float, middle: float) -> list[float]:
+    """0 and powers of ten either way, as far apart as their labels need on such an axis."""
+    powers = 10.0 ** np.arange(np.floor(np.log10(middle)), 13)
+    width = np.arcsinh(high / middle) - np.arcsinh(low / middle)
+    ticks = [0.0]
+    for power in powers.tolist():
+        if np.arcsinh(power / middle) - np.arcsinh(ticks[-1] / middle) > 0.2 * width:
+            ticks.append(power)
+    both = [-tick for tick in reversed(ticks[1:])] + ticks
+    return [tick for tick in both if low <= tick <= high]
+
+
 def _edges(axes: "Axes", scores: Numbers) -> Numbers:
     """Borders of the bins, evenly over the axis, which is logarithmic as far as scores allow it."""
     low, high = (float(end) for end in np.quantile(scores, [0.0, 1.0]))
@@ -220,6 +232,7 @@ def _edges(axes: "Axes", scores: Numbers) -> Numbers:
         middle = max(float(np.median(np.abs(scores))), 1e-12, max(-low, high) / 1e6)
         bent = np.linspace(np.arcsinh(low / middle), np.arcsinh(high / middle), _BINS + 1)
         axes.set_xscale("asinh", linear_width=middle)
+        axes.set_xticks(_bent_ticks(low, high, middle))
         edges = np.sinh(bent) * middle
     elif len(above):
         # The lowest errors of all are of no interest, and would squeeze the rest.

@@ -79,10 +79,10 @@ def merit_table(section: SectionResults) -> str:
         )
     for k, row in enumerate(section.floor):
         cells = "".join(_merit(row.merits.get(name), None) for name in shown)
-        cells += "<td></td>" * (len(extra) + 1)
+        cells += "<td></td>" * (len(extra) + 2)
         kind = "floor ruled" if not k else "floor"
-        note = f'<td style="text-align:left">{text(row.note)}</td>'
-        made.append(f'<tr class="{kind}"><td>{text(row.name)}</td>{cells}{note}</tr>')
+        name = f"{text(row.name)}<br><small>{text(row.note)}</small>"
+        made.append(f'<tr class="{kind}"><td>{name}</td>{cells}</tr>')
     body = "\n".join(made)
     return (
         f'<div class="wide"><table><thead><tr><th></th>{head}<th>CPU-s</th><th></th></tr></thead>'
