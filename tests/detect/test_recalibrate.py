@@ -165,3 +165,12 @@ def test_rates_that_allow_every_row_cannot_calibrate_again():
     """A bundle that says so is refused at the start, not in the middle of a run."""
     with pytest.raises(ArtifactError, match="nothing can be recalibrated"):
         Collector(part(risk=None, rows_per_hour=1.0, budget_per_hour=2.0), 300, 4.0)
+
+
+def test_drift_that_goes_on_while_rows_are_gathered_asks_for_one_more_round():
+    """The first threshold is of a mixture; the second of what came after."""
+    errors = stream((20_000, 1), (4000, 1.6), (40_000, 2.4))
+    threshold, events = lines(judge_of("recalibrate"), errors, (1024,))
+
+    assert [event.what for event in events if event.kind == "recalibration"] == ["moved"] * 2
+    assert (errors > threshold)[-20_000:].mean() == pytest.approx(0.01, rel=0.3)

@@ -106,7 +106,7 @@ def command(
         config = daemon.live_config(options.configured(config_file, freeze, drift))
         check_outputs((), {"--output": output, "--summary": summary_file})
         scorers, trials = daemon.load_all(bundles, shadows, config)
-        worst, ledger = Worst(), SummaryFile(summary_file)
+        worst, ledger, told = Worst(), SummaryFile(summary_file), silent if quiet else say
         line = StatusLine(lambda: worst.taken, quiet=quiet)
         ends = _Ends(signals)
         source = open_interface(
@@ -119,7 +119,6 @@ def command(
         )
         file = ends.sink = open_sink(output, append=True, tolerant=True) if output else None
         losses = Losses(file, line.say)
-        told = silent if quiet else say
 
         def step() -> None:
             if signals.take_hangup():
