@@ -49,8 +49,9 @@ check: .venv/.installed-test ## lint, types, the laws of the house, docs drift
 	$(BIN)/lint-imports --no-cache
 	$(PYTEST) tests/test_house.py tests/test_docs.py
 
-docs: .venv/.installed-test ## write the generated reference pages again
+docs: .venv/.installed-test ## write the generated reference pages and docs/results.md again
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/results.py
 
 bench: venv ## measure packets per CPU-second, start-up and memory
 	$(BIN)/python benchmarks/run.py

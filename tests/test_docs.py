@@ -1,5 +1,6 @@
 """The documentation says what the code does."""
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -21,6 +22,14 @@ def _generator():
 def test_the_reference_pages_are_those_that_the_code_makes():
     """`make docs` would change nothing."""
     assert _generator().generate(check=True) == []
+
+
+def test_the_page_of_results_is_the_one_that_its_figures_make(monkeypatch):
+    """`make docs` would change nothing."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    results = importlib.import_module("results")
+
+    assert results.PAGE.read_text(encoding="utf-8") == results.render()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

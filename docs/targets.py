@@ -1,0 +1,283 @@
+"""What the figures of docs/results/ have to reach, and which of them are looked at.
+
+A target reads its figure from the documents, by name of the file, and says whether it is reached;
+None where it was not measured.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Documents = Mapping[str, Any]
+Line = Mapping[str, Any]
+#: What was found, in words, and whether that is enough.
+Finding = tuple[str, bool] | None
+AUTOENCODERS = frozenset({"ae", "deep_ae", "vae", "aegmm", "vaegmm", "memory_ae", "kitnet"})
+
+
+@dataclass(frozen=True)
+class Target:
+    """One line of the table on top of the page."""
+
+    name: str
+    wants: str
+    find: Callable[[Documents], Finding]
+
+
+def lines(documents: Documents, name: str, section: str = "") -> list[Line]:
+    """Contenders of a protocol, of one section or of all."""
+    rows = documents.get(name, {}).get("rows", [])
+    return [row for row in rows if not section or row["section"] == section]
+
+
+def mean(row: Line, merit: str) -> float:
+    """Mean of a figure of merit; 0 where the line does not have it."""
+    found = row.get(merit) or row.get("extra", {}).get(merit) or row["per_class"].get(merit)
+    return float(found["mean"]) if found else 0.0
+
+
+def best(rows: list[Line], merit: str) -> Line:
+    """The line with the highest mean."""
+    return max(rows, key=lambda row: mean(row, merit))
+
+
+def told(row: Line, *merits: str) -> str:
+    """Name and figures of a line."""
+    names = {"f1_redraws": "mean F1", "tpr_at_1pct": "TPR at 1 %", "novel_recall": "novel R"}
+    figures = ", ".join(
+        f"{names.get(merit, merit.upper().replace('_', ' '))} {mean(row, merit):.3f}"
+        for merit in merits
+    )
+    return f"{row['detector']}: {figures}"
+
+
+def floors(documents: Documents) -> Finding:
+    """G0: every table has floors and an audit beside it."""
+    sections = [
+        (document, name)
+        for document in documents.values()
+        if document.get("rows")
+        for name in document["statement"]
+    ]
+    if not sections:
+        return None
+    complete = sum(
+        any(row["section"] == name for row in document["floor"]) and name in document["audit"]
+        for document, name in sections
+    )
+    return f"{complete} of {len(sections)} tables", complete == len(sections)
+
+
+def networks_of_seed_003(documents: Documents) -> Finding:
+    """G1: the three networks of seed 003."""
+    rows = [row for row in lines(documents, "seed-003") if row["kind"] in AUTOENCODERS]
+    if not rows:
+        return None
+    worst = min(rows, key=lambda row: mean(row, "f1"))
+    reached = all(
+        mean(row, "f1") >= 0.985
+        and min(mean(row, "precision"), mean(row, "recall")) >= 0.975
+        and row["f1"]["sd"] <= 0.005
+        for row in rows
+    )
+    found = f"lowest of {len(rows)}: {told(worst, 'f1', 'precision', 'recall')}"
+    return f"{found}, sd of F1 {worst['f1']['sd']:.3f}", reached
+
+
+def highest(name: str, section: str, kinds: frozenset[str], *limits: tuple[str, float]) -> Any:
+    """A target of the line with the highest first figure: it has to reach all limits."""
+
+    def find(documents: Documents) -> Finding:
+        rows = [row for row in lines(documents, name, section) if not kinds or row["kind"] in kinds]
+        if not rows:
+            return None
+        row = best(rows, limits[0][0])
+        reached = all(mean(row, merit) >= limit for merit, limit in limits)
+        return told(row, *(merit for merit, _ in limits)), reached
+
+    return find
+
+
+def lowest(name: str, section: str, kinds: frozenset[str], merit: str, limit: float) -> Any:
+    """A target that all lines of such detectors have to reach."""
+
+    def find(documents: Documents) -> Finding:
+        rows = [row for row in lines(documents, name, section) if row["kind"] in kinds]
+        if not rows:
+            return None
+        found = "; ".join(told(row, merit) for row in rows)
+        return found, all(mean(row, merit) >= limit for row in rows)
+
+    return find
+
+
+def segments(documents: Documents) -> Finding:
+    """G1: out-of-order segments, better than no learning."""
+    rows = lines(documents, "seed-002", "headers and times")
+    if not rows:
+        return None
+    row = best(rows, "auc")
+    return told(row, "auc", "precision", "recall"), bool(row["beats_floor"])
+
+
+def baselines(documents: Documents) -> Finding:
+    """G1: the error table of seed 004."""
+    rows = lines(documents, "seed-004")
+    if not rows:
+        return None
+    text = ", ".join(
+        f"{row['detector']}: {mean(row, 'benign_fpr'):.1%} and {mean(row, 'miss_rate'):.1%}"
+        for row in rows
+    )
+    return f"benign flagged and attacks missed: {text}", len(rows) >= 4
+
+
+def novel_nsl(documents: Documents) -> Finding:
+    """G3: the best single network, and what share it really flags."""
+    limits = (("auc", 0.975), ("ap", 0.975), ("tpr_at_1pct", 0.65))
+    found = highest("nsl-kdd", "official", AUTOENCODERS, *limits)(documents)
+    if found is None:
+        return None
+    rows = lines(documents, "nsl-kdd", "official")
+    row = best([row for row in rows if row["kind"] in AUTOENCODERS], "auc")
+    rate = mean(row, "fpr")
+    return f"{found[0]}, FPR {rate:.2%}", found[1] and 0.005 <= rate <= 0.02
+
+
+def rates(order: str) -> Callable[[Documents], Finding]:
+    """G6: conformal thresholds keep to their budget on held-out rows that come in such an order."""
+
+    def find(documents: Documents) -> Finding:
+        found = [
+            row
+            for row in _table(documents, "calibration", "rates")
+            if row["method"] == "conformal" and row["order"] == order
+        ]
+        if not found:
+            return None
+        ratios = [float(row["ratio"] or 0) for row in found]
+        n_kept = sum(1 / 1.5 <= ratio <= 1.5 for ratio in ratios)
+        text = f"{n_kept} of {len(found)}; {min(ratios):.2f} to {max(ratios):.2f} times the budget"
+        return text, n_kept == len(found)
+
+    return find
+
+
+def recovery(documents: Documents) -> Finding:
+    """G6: after a drift, recalibration brings the rate back in as many rows as are promised."""
+    found = [
+        row
+        for row in _table(documents, "calibration", "recovery")
+        if row["policy"] == "recalibrate"
+    ]
+    if not found:
+        return None
+    moved, promised = "rows to the last move, at most", "rows that are promised"
+    kept = [
+        row for row in found if float(row["ratio"]) <= 1.5 and int(row[moved]) <= int(row[promised])
+    ]
+    worst = max(found, key=lambda row: float(row["ratio"]))
+    text = f"{len(kept)} of {len(found)}; furthest: {worst['detector']} at {worst['budget']:g}, "
+    return text + f"{worst['ratio']:.2f} times the budget", len(kept) == len(found)
+
+
+def _table(documents: Documents, name: str, table: str) -> Iterator[dict[str, Any]]:
+    """Rows of a protocol's own table, by heading."""
+    for one in documents.get(name, {}).get("tables", []):
+        if one["name"] == table:
+            for row in one["rows"]:
+                yield dict(zip(one["headings"], row, strict=True))
+
+
+def explanations(documents: Documents) -> Finding:
+    """G7: of the autoencoder, as `benchmarks/explanations.py --json` tells it."""
+    found = documents.get("explanations", {}).get("ae")
+    if found is None:
+        return None
+    ratio = found["top"] / found["random"]
+    reached = ratio >= 5 and found["stability"] >= 0.67
+    reached = reached and found["injection"] >= 0.95 and found["cost_us"] <= 10
+    text = f"ae: deletion {ratio:.1f} times random, stability {found['stability']:.2f}, "
+    return text + f"top 3 {found['injection']:.1%}, {found['cost_us']:.1f} µs a row", reached
+
+
+def speed(documents: Documents) -> Finding:
+    """G8: medians over the rounds of `benchmarks/detectors.py --json`."""
+    found = documents.get("detectors")
+    if not found or not {"ae", "kitnet"} <= set(found):
+        return None
+    ae = statistics.median(found["ae"]["1024"])
+    kitnet = [statistics.median(found["kitnet"][size]) for size in ("1024", "8")]
+    reached = ae >= 2e6 and kitnet[0] >= 1e6 and kitnet[1] >= 3e5
+    text = f"ae {ae / 1e6:.2f} M; kitnet {kitnet[0] / 1e6:.2f} M"
+    return f"{text} and {kitnet[1] / 1e3:.0f} k in batches of 8", reached
+
+
+def episodes(documents: Documents) -> Finding:
+    """Every episode of the sample capture by one set of bundles, at one false alert an hour."""
+    found = [document for document in documents.values() if "episodes" in document]
+    if not found:
+        return None
+    top = max(found, key=lambda d: (d["found"], -(d["false_alerts_per_hour"] or 0.0)))
+    n, rate = len(top["episodes"]), top["false_alerts_per_hour"]
+    told_rate = "unknown" if rate is None else f"{rate:.3g}"
+    return (
+        f"{top['found']} of {n}, {told_rate} false alerts an hour",
+        top["found"] == n and rate is not None and rate <= 1,
+    )
+
+
+NETWORKS = frozenset({"vae", "aegmm", "vaegmm"})
+TARGETS = (
+    Target("G0", "floors and an audit beside every table of labelled rows", floors),
+    Target(
+        "G1, seed 003", "AE, deeper AE, VAE: F1 .985, P and R .975, sd .005", networks_of_seed_003
+    ),
+    Target("", "PCA-8: F1 .96", highest("seed-003", "", frozenset({"pca"}), ("f1", 0.96))),
+    Target(
+        "G1, seed 000",
+        "its code: F1 .93",
+        highest("seed-000", "literal", frozenset(), ("f1", 0.93)),
+    ),
+    Target(
+        "G1, seed 001",
+        "AEGMM, VAEGMM, VAE: mean F1 .95 over 200 redraws",
+        lowest("seed-001", "literal", NETWORKS, "f1_redraws", 0.95),
+    ),
+    Target("G1, seed 002", "out-of-order segments from headers and times", segments),
+    Target("G1, seed 004", "two baselines, raw and scaled", baselines),
+    Target("G2", "AEGMM: F1 .937", highest("dagmm", "", frozenset({"aegmm"}), ("f1", 0.937))),
+    Target("", "the best detector: F1 .975", highest("dagmm", "", frozenset(), ("f1", 0.975))),
+    Target("G3", "one network: AUC .975, AP .975, TPR .65 at 1 %, real FPR .5 to 2 %", novel_nsl),
+    Target(
+        "",
+        "an ensemble: AUC .98",
+        highest("nsl-kdd", "official", frozenset({"ensemble"}), ("auc", 0.98)),
+    ),
+    Target(
+        "G4",
+        "AUC .995, TPR .90 at 1 %, recall R2L .50 and of new types .80",
+        highest(
+            "kdd99-official",
+            "official",
+            frozenset(),
+            *(("auc", 0.995), ("tpr_at_1pct", 0.9), ("r2l", 0.5), ("novel_recall", 0.8)),
+        ),
+    ),
+    Target(
+        "G5",
+        "memory of codes: AUC .981",
+        highest("memstream", "published", frozenset(), ("auc", 0.981)),
+    ),
+    Target(
+        "G6",
+        "alert rates within a factor of 1.5 of 1e-2 to 1e-4, rows in random order",
+        rates("shuffled"),
+    ),
+    Target("", "the same, rows in order of time", rates("in order of time")),
+    Target("", "the rate is back after a benign drift", recovery),
+    Target("G7", "deletion 5 times random, stability .67, top 3 95 %, 10 µs a row", explanations),
+    Target("G8", "rows a CPU-second: ae 2 M; kitnet 1 M, 300 k unbatched", speed),
+    Target("sample capture", "all episodes, at most 1 false alert an hour", episodes),
+)
