@@ -17,6 +17,7 @@ from tapwatch.errors import ConfigError
 from tapwatch.evaluation.audit import audit
 from tapwatch.evaluation.floors import floors_of, mark
 from tapwatch.evaluation.metrics import by_class, merits_of, spreads
+from tapwatch.evaluation.picture_rows import picture_rows
 from tapwatch.evaluation.protocol import (
     Contender,
     Context,
@@ -248,7 +249,7 @@ def contend(
         seed,
     )
     threshold = float(section.threshold(evidence))
-    latent_rows = _spread_out(len(split.test))
+    latent_rows = picture_rows(split.classes, LATENT_ROWS)
     return Outcome(
         contender=contender.name,
         seed=seed,
@@ -301,11 +302,6 @@ def _sample(values: Values, max_rows: int, seed: int) -> Values:
         return values
     chosen = np.random.default_rng(seed).choice(len(values), max_rows, replace=False)
     return values[np.sort(chosen)]
-
-
-def _spread_out(n_rows: int) -> Any:
-    """Places of at most LATENT_ROWS rows, evenly over all."""
-    return np.unique(np.linspace(0, n_rows - 1, min(n_rows, LATENT_ROWS)).astype(np.int64))
 
 
 def _measured(outcome: Outcome, split: Split) -> tuple[dict[str, float], dict[str, float]]:

@@ -95,9 +95,21 @@ def as_svg(draw: Callable[["Figure"], None], key: str, title: str) -> str:
         figure = Figure(figsize=(WIDTH_INCHES, 4.0), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure)
+        _write_out_powers(figure)
         out = io.StringIO()
         figure.savefig(out, format="svg", dpi=_DPI, metadata=_NO_METADATA)
     return _inline(out.getvalue(), key, title)
+
+
+def _write_out_powers(figure: "Figure") -> None:
+    """Ticks of logarithmic axes as plain numbers: formulae are not set, for names may have a $."""
+    from matplotlib.ticker import LogFormatter, NullFormatter
+
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_formatter(), LogFormatter):
+                axis.set_major_formatter(plain_number)
+                axis.set_minor_formatter(NullFormatter())
 
 
 def _inline(text: str, key: str, title: str) -> str:

@@ -145,7 +145,7 @@ def _by_kind(
         size = 16 if few else 7
         axes.scatter(at[rows, 0], at[rows, 1], c=colour, s=size, label=name, **_dots(len(at)))
     axes.set_title(title)
-    axes.legend(
+    legend = axes.legend(
         *(axes.get_legend_handles_labels()),
         loc="upper center",
         bbox_to_anchor=(0.5, -0.09),
@@ -155,6 +155,9 @@ def _by_kind(
         markerscale=1.8,
         labelcolor=INK,
     )
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1.0)
 
 
 def _dots(n: int) -> dict[str, Any]:

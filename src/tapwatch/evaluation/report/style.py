@@ -8,7 +8,7 @@ CSS: Final = """
 @media (prefers-color-scheme: dark) { :root { --ground: #15181c; --ink: #e4e7eb; --soft: #a2abb6;
   --line: #363c44; --panel: #1d2127; --link: #79b4ec; --warn: #f0a47c; --warn-ground: #33221a; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 72rem; background: var(--ground);
+body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 76rem; background: var(--ground);
   color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.35rem; margin: 2.6rem 0 .6rem; padding-top: .6rem;
@@ -27,7 +27,8 @@ th, td { padding: .22rem .55rem; text-align: right; border-bottom: 1px solid var
   white-space: nowrap; }
 th { font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child, .words td, .words th { text-align: left; }
-td:first-child, .words td { white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 13rem; }
+.words td, .words td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 4rem; }
 .hash { font: 12px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 tr.floor td { color: var(--soft); }
 tr.ruled td { border-top: 2px solid var(--ink); }

@@ -72,20 +72,19 @@ def merit_table(section: SectionResults) -> str:
     for row in section.rows:
         cells = "".join(_merit(row.merits.get(name), best[name]) for name in shown)
         cells += "".join(_merit(row.extra.get(name), None) for name in extra)
-        mark = "" if row.beats_floor else '<span class="mark">below the floor</span>'
+        mark = "" if row.beats_floor else ' <span class="mark">below the floor</span>'
         made.append(
-            f"<tr><td>{text(row.name)}</td>{cells}<td>{_cpu_s(section, row)}</td>"
-            f"<td>{mark}</td></tr>"
+            f"<tr><td>{text(row.name)}{mark}</td>{cells}<td>{_cpu_s(section, row)}</td></tr>"
         )
     for k, row in enumerate(section.floor):
         cells = "".join(_merit(row.merits.get(name), None) for name in shown)
-        cells += "<td></td>" * (len(extra) + 2)
+        cells += "<td></td>" * (len(extra) + 1)
         kind = "floor ruled" if not k else "floor"
-        name = f"{text(row.name)}<br><small>{text(row.note)}</small>"
+        name = f"{text(row.name)} <small>{text(row.note)}</small>"
         made.append(f'<tr class="{kind}"><td>{name}</td>{cells}</tr>')
     body = "\n".join(made)
     return (
-        f'<div class="wide"><table><thead><tr><th></th>{head}<th>CPU-s</th><th></th></tr></thead>'
+        f'<div class="wide"><table><thead><tr><th></th>{head}<th>CPU-s</th></tr></thead>'
         f"\n<tbody>\n{body}\n</tbody></table></div>"
     )
 
