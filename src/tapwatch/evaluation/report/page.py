@@ -37,7 +37,7 @@ _READING: Final = (
 )
 _CLASSES: Final = (
     "Share of the rows of each class of anomalies that is flagged at the threshold, mean over the "
-    "seeds; in brackets the rows of the class. The darker, the more is found."
+    "seeds; in brackets the rows of the class. The stronger the colour, the more is found."
 )
 _ERRORS: Final = (
     "Errors of the benign and of the anomalous test rows, each as shares of their own kind; both "

@@ -72,7 +72,7 @@ def merit_table(section: SectionResults) -> str:
     for row in section.rows:
         cells = "".join(_merit(row.merits.get(name), best[name]) for name in shown)
         cells += "".join(_merit(row.extra.get(name), None) for name in extra)
-        mark = "" if row.beats_floor else ' <span class="mark">below the floor</span>'
+        mark = "" if row.beats_floor is not False else ' <span class="mark">below the floor</span>'
         made.append(
             f"<tr><td>{text(row.name)}{mark}</td>{cells}<td>{_cpu_s(section, row)}</td></tr>"
         )
