@@ -28,6 +28,7 @@ from tapwatch.evaluation.protocol import (
 from tapwatch.evaluation.report import write
 from tapwatch.evaluation.report.canvas import INK, as_svg
 from tapwatch.evaluation.report.page import as_html
+from tapwatch.evaluation.report.plots import draw_errors
 from tapwatch.evaluation.report.points import (
     NOMINAL,
     curve,
@@ -333,6 +334,37 @@ def test_what_cannot_be_drawn_is_left_out(results):
     ]
 
     assert names == ["Errors and threshold", "Latent space of plain", "Title &lt;u&gt;"]
+
+
+EXTREME = {
+    "zero": (0.0, 0.0, 0.0),
+    "equal": (5.0, 5.0, 5.0),
+    "equal and negative": (-5.0, -5.0, -5.0),
+    "far apart": (0.0, 1e-9, 1e12),
+    "tiny": (1e-300, 2e-300, 0.0),
+    "large": (-1e200, 1.0, 1e200),
+}
+
+
+@pytest.mark.parametrize("scores", EXTREME.values(), ids=EXTREME)
+def test_errors_of_any_size_can_be_drawn(results, scores):
+    """Bins rise, and every row is in one of them; thresholds may lie anywhere."""
+    section = results.sections[1]
+    n = len(section.split.test)
+    outcome = replace(section.outcomes[0], score=np.resize(scores, n), threshold=min(scores))
+    drawn = []
+
+    def draw(canvas):
+        draw_errors(replace(section, outcomes=(outcome,)), canvas)
+        drawn.append(canvas)
+
+    as_svg(draw, "k", "t")
+
+    stairs = [patch for patch in drawn[0].axes[0].patches if patch.get_data().edges is not None]
+    assert len(stairs) == 4
+    for patch in stairs:
+        assert (np.diff(patch.get_data().edges) > 0).all()
+        assert patch.get_data().values.sum() == pytest.approx(1)
 
 
 def test_a_protocol_without_sections_has_a_page(results, tmp_path):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tapwatch.alerts.console import printable
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 #: Of text and axes: the colour of the page's text is put in its place.
@@ -140,6 +141,23 @@ def _smaller(data: str) -> str:
 def _own(tag: str, key: str) -> str:
     # What is encoded in base64 has neither quotes nor a number sign: pictures stay as they are.
     return _BLACK.sub("currentColor", _REFERENCE.sub(rf"\g<1>{key}-", tag))
+
+
+def log_ticks(axis: "Axis", low: float, high: float) -> None:
+    """Plain numbers at powers of ten, and between these where a logarithmic axis has few of them.
+
+    Parameters
+    ----------
+    axis : matplotlib axis
+    low, high : float
+        What it shows.
+    """
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    between = (1.0, 2.0, 5.0) if high < 40 * low else (1.0, 3.0) if high < 150 * low else (1.0,)
+    axis.set_major_locator(LogLocator(subs=between, numticks=6))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(plain_number)
 
 
 def short(text: str, most: int = 28) -> str:

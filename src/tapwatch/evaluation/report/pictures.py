@@ -17,6 +17,7 @@ from tapwatch.evaluation.report.canvas import (
     COLOURS,
     INK,
     WIDTH_INCHES,
+    log_ticks,
     plain_number,
     short,
 )
@@ -114,8 +115,11 @@ def _by_error(figure: "Figure", axes: "Axes", at: Numbers, scores: Numbers) -> N
     )
     place = axes.inset_axes((0.12, -0.16, 0.76, 0.03))  # where the others have their legends
     bar = figure.colorbar(drawn, cax=place, orientation="horizontal")
-    bar.ax.xaxis.set_major_formatter(plain_number)
     bar.ax.minorticks_off()
+    if isinstance(norm, LogNorm):
+        log_ticks(bar.ax.xaxis, low, high)
+    else:
+        bar.ax.xaxis.set_major_formatter(plain_number)
     bar.ax.grid(False)
     bar.solids.set(alpha=1.0, rasterized=True) if bar.solids is not None else None
     axes.set_title("by error")

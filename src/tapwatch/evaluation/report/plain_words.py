@@ -51,7 +51,10 @@ def sentences_of(audit: Mapping[str, Any]) -> list[str]:
     ]
     leaking = audit["leaking_columns"]
     if leaking:
-        names = ", ".join(f"{name} ({area:.4f})" for name, area in leaking.items())
+        names = ", ".join(
+            f"{name} ({max(area, 1 - area):.4f}{'' if area >= 0.5 else ', low values anomalous'})"
+            for name, area in leaking.items()
+        )
         said.append(f"Leaks: these columns alone nearly tell the label (AUC): {names}.")
     else:
         said.append("Leaks: no single column has an AUC beyond .98, either way.")

@@ -16,6 +16,7 @@ from tapwatch.evaluation.report.canvas import (
     INK,
     STYLES,
     WIDTH_INCHES,
+    log_ticks,
     plain_number,
     short,
 )
@@ -239,6 +240,8 @@ def _edges(axes: "Axes", scores: Numbers) -> Numbers:
         start = max(float(np.quantile(above, 0.0005)), high / 1e9)
         edges = np.geomspace(start, max(high, start * 1.1), _BINS + 1)
         axes.set_xscale("log")
+        log_ticks(axes.xaxis, float(edges[0]), float(edges[-1]))
+        return edges
     else:
         return np.linspace(-0.5, 0.5, _BINS + 1)
     axes.xaxis.set_major_formatter(plain_number)

@@ -21,9 +21,9 @@ code, pre { font: 13px/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: 4px;
   padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; margin: .6rem 0 1rem; }
-table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding-bottom: .3rem; }
-th, td { padding: .22rem .55rem; text-align: right; border-bottom: 1px solid var(--line);
+th, td { padding: .22rem .45rem; text-align: right; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
 th { font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child, .words td, .words th { text-align: left; }
