@@ -84,6 +84,7 @@ def as_svg(draw: Callable[["Figure"], None], key: str, title: str) -> str:
         Told to those who cannot see it; any text.
     """
     import matplotlib
+    from cycler import cycler
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -91,6 +92,7 @@ def as_svg(draw: Callable[["Figure"], None], key: str, title: str) -> str:
         # A glyph that the font does not have is the reader's browser's to find.
         warnings.simplefilter("ignore", UserWarning)
         matplotlib.rcdefaults()
+        matplotlib.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
         for setting, value in (_THEME | {"svg.hashsalt": key}).items():
             matplotlib.rcParams[setting] = value
         figure = Figure(figsize=(WIDTH_INCHES, 4.0), layout="constrained")

@@ -199,7 +199,7 @@ def _own(results: Results) -> Iterator[str]:
     tables = all_tables(results)
     if not tables and not results.figures:
         return
-    yield f"<h2>Of {text(results.protocol.name)} alone</h2>"
+    yield "<h2>Tables and figures of its own</h2>"
     for own in tables:
         yield own_table(own)
     for k, figure in enumerate(results.figures):

@@ -29,6 +29,9 @@ th { font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child, .words td, .words th { text-align: left; }
 td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 13rem; }
 .words td, .words td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 4rem; }
+.own th { white-space: normal; max-width: 9rem; }
+.own td:first-child { min-width: 0; }
+td.word, th.word { text-align: left; }
 .hash { font: 12px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 tr.floor td { color: var(--soft); }
 tr.ruled td { border-top: 2px solid var(--ink); }

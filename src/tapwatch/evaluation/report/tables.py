@@ -168,11 +168,19 @@ def _heat(value: Spread | None) -> str:
 
 def own_table(own: TextTable) -> str:
     """A table of a protocol's own."""
-    rows = [
-        "<tr>" + "".join(f"<td>{text(value_of(cell))}</td>" for cell in row) + "</tr>"
-        for row in own.rows
-    ]
-    return f"<h3>{text(own.title)}</h3>\n" + table(own.headings, rows)
+    rows = ["<tr>" + "".join(map(_own_cell, row)) + "</tr>" for row in own.rows]
+    made = table(own.headings, rows, kind="own")
+    for k, heading in enumerate(own.headings):
+        if own.rows and isinstance(own.rows[0][k], str):
+            plain = f"<th>{text(heading)}</th>"
+            made = made.replace(plain, plain.replace("<th", '<th class="word"'), 1)
+    return f"<h3>{text(own.title)}</h3>\n{made}"
+
+
+def _own_cell(cell: str | int | float | None) -> str:
+    """Words to the left, figures to the right."""
+    kind = ' class="word"' if isinstance(cell, str) else ""
+    return f"<td{kind}>{text(value_of(cell))}</td>"
 
 
 def facts(items: Mapping[str, Any]) -> str:
