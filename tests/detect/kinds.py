@@ -38,7 +38,10 @@ KINDS = {
     "ensemble": Kind({"epochs": 1, "references": 100}, (2, 13, 33)),
     "ae": Kind({"epochs": 2}),
     "vae": Kind({"epochs": 2}, FEW_WIDTHS),
-    "lstm_ae": Kind({"epochs": 2, "sequence_rows": 3, "units": 10, "batch_rows": 128, "learning_rate": 1e-2}, (1, 2, 13)),
+    "lstm_ae": Kind(
+        {"epochs": 2, "sequence_rows": 3, "units": 10, "batch_rows": 128, "learning_rate": 1e-2},
+        (1, 2, 13),
+    ),
     "deep_ae": Kind({"epochs": 2}),
     "aegmm": Kind(_QUICK_MIXTURE, FEW_WIDTHS, is_dear=True),
     "vaegmm": Kind(_QUICK_MIXTURE, FEW_WIDTHS, is_dear=True),

@@ -176,7 +176,7 @@ def test_rows_of_nothing_have_features_and_slopes():
 
 def test_the_score_is_what_the_nets_and_the_mixture_say():
     """Encoder, decoder, measures and energy by hand, from the stored arrays alone."""
-    parameters = AegmmParameters(**QUICK, hidden=(7,), latent=2)
+    parameters = AegmmParameters(**QUICK, hidden=[7], latent=2)
     detector = Aegmm.fit(preprocessed(300), preprocessed(50, 1), parameters, seed=3)
     rows, stored = preprocessed(20, 2), detector.arrays()
 

@@ -39,7 +39,7 @@ def test_a_quantile_is_exceeded_with_its_probability(shape):
 
 
 def test_a_rate_rarer_than_the_rows_can_show_is_kept_to():
-    """1,000 errors say where one in 10,000 lies: within a factor of 2, in the middle of 200 tries."""
+    """1,000 errors say where one in 10,000 lies: within a factor of 2, in the middle of tries."""
     random = np.random.default_rng(5)
     rates = []
     for _ in range(200):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tapwatch.alerts import eve
+from tapwatch.evaluation.episode_report import as_json, render
 from tapwatch.evaluation.episodes import (
     Sighting,
     belongs,
@@ -16,7 +17,6 @@ from tapwatch.evaluation.episodes import (
     read_alerts,
     sighting_of,
 )
-from tapwatch.evaluation.episode_report import as_json, render
 from tapwatch.evaluation.truth import Episode, TruthError
 from tests.alerts import made
 from tests.evaluation import naive

@@ -23,7 +23,10 @@ COMMANDS = {
     "run": ("tapwatch.cli.run", "Watch an interface with a bundle, alert and count."),
     "features": ("tapwatch.cli.features", "Write the rows of a view as Parquet or CSV."),
     "train": ("tapwatch.cli.train", "Train a detector on benign input and write a bundle."),
-    "evaluate": ("tapwatch.cli.evaluate", "Measure detectors by a protocol, alerts by a truth file."),
+    "evaluate": (
+        "tapwatch.cli.evaluate",
+        "Measure detectors by a protocol, alerts by a truth file.",
+    ),
     "inspect": ("tapwatch.cli.inspect", "Show what is in a bundle or a capture."),
     "check-config": ("tapwatch.cli.check_config", "Check a configuration file."),
 }

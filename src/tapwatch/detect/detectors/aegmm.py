@@ -54,10 +54,9 @@ _IMPROVEMENT: Final = 1e-3  # less is noise
 class AegmmParameters(Parameters):
     """What may be set of an `aegmm`."""
 
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(max_length=16)] = (
-        60,
-        30,
-        10,
+    # A list: what comes out of JSON is checked strictly, and JSON has no tuples.
+    hidden: Annotated[list[Annotated[int, Field(ge=1, le=65_536)]], Field(max_length=16)] = Field(
+        default_factory=lambda: [60, 30, 10]
     )
     """Widths of the encoder's hidden layers; the decoder has them in reverse."""
     latent: Annotated[int, Field(ge=1, le=64)] = 6
