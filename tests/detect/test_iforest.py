@@ -101,6 +101,7 @@ def test_shares_are_those_of_ablation():
         ("start", lambda a: a[::-1].copy(), "array start"),
         ("start", lambda a: np.zeros_like(a), "array start"),
         ("start", lambda a: np.where(a == a.max(), 1 << 40, a), "array start"),
+        ("start", lambda a: np.array([0, 2**63 - 1, -(2**63), -1, 1]), "array start"),
         ("path", lambda a: a - 1, "array path"),
         ("unit", lambda a: -a, "array path"),
     ],
@@ -114,3 +115,52 @@ def test_trees_that_lead_astray_are_refused(key, change, text):
         Iforest.from_arrays(detector.parameters, 13, arrays | {key: changed})
 
     assert str(refused.value).startswith(text)
+
+
+def chain(n_inner):
+    """A tree that is all left children: so many steps down, one leaf a step."""
+    n_nodes = 2 * n_inner + 1
+    feature = np.full(n_nodes, -1, np.int32)
+    feature[:n_inner] = 0
+    right = np.zeros(n_nodes, np.int32)
+    right[:n_inner] = np.arange(n_inner + 1, n_nodes)
+    return {
+        "start": np.zeros(1, np.int64),
+        "feature": feature,
+        "threshold": np.zeros(n_nodes, np.float32),
+        "right": right,
+        "path": np.zeros(n_nodes),
+        "unit": np.ones(1),
+        "usual.median": np.zeros(1, np.float32),
+        "usual.words": np.zeros(1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("n_inner", "sample_rows", "text"),
+    [
+        (3, 8, ""),
+        (4, 8, "array right: a way of more than 3 steps"),
+        (4, 9, ""),
+        (1, 2, ""),
+        (8, 8, "array start: a tree of 17 nodes: want at most 15 of 8 rows"),
+    ],
+)
+def test_trees_that_no_sample_grows_are_refused(n_inner, sample_rows, text):
+    """At most 2n - 1 nodes, and no way longer than the logarithm of n, of n rows."""
+    parameters = IforestParameters(trees=1, sample_rows=sample_rows)
+    if not text:
+        assert Iforest.from_arrays(parameters, 1, chain(n_inner)).n_columns == 1
+        return
+    with pytest.raises(ArtifactError) as refused:
+        Iforest.from_arrays(parameters, 1, chain(n_inner))
+
+    assert str(refused.value).startswith(text)
+
+
+@pytest.mark.parametrize("sample_rows", [2, 3, 33, 256])
+def test_trees_that_were_grown_are_within_the_bounds(sample_rows):
+    """Also of samples that the rows do not fill."""
+    detector = fit(rows_of(100), trees=5, sample_rows=sample_rows)
+
+    assert Iforest.from_arrays(detector.parameters, 13, detector.arrays()).n_columns == 13

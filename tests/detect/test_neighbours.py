@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tapwatch.detect.detectors import neighbours
+from tapwatch.detect.detectors.layers import forward
 from tapwatch.detect.detectors.neighbours import Neighbours, NeighboursParameters
 from tests.detect import made
 
@@ -56,3 +58,23 @@ def test_rare_kinds_are_kept_beside_common_ones():
 
     assert n_rare[1.0] >= 36
     assert n_rare[0.0] <= 4
+
+
+def test_distances_that_are_held_at_once_are_bounded(monkeypatch):
+    """A large memory takes fewer rows at once, and gives the same."""
+    rows, probe = made.preprocessed(700), made.preprocessed(300, seed=1)
+    detector = fit(rows, references=300)
+    score, held = detector.score(probe), []
+
+    def watched(block, *layers):
+        farness = forward(block, *layers)
+        held.append(farness.numel())
+        return farness
+
+    monkeypatch.setattr(neighbours, "forward", watched)
+    monkeypatch.setattr(neighbours, "_DISTANCES", 300 * 40)
+
+    assert detector.score(probe).tobytes() == score.tobytes()
+    assert max(held) == 300 * 40
+    monkeypatch.setattr(neighbours, "_DISTANCES", 1)
+    assert detector.score(probe).tobytes() == score.tobytes()

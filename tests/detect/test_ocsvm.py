@@ -98,7 +98,7 @@ def test_parts_and_expectation_are_those_of_the_nearby_vectors():
 
 
 def test_a_machine_that_cannot_be_is_refused():
-    """Weights and gamma above 0, at least one vector."""
+    """Weights and gamma above 0, at least one vector, and no more than rows are learnt from."""
     detector = fit(rows_of(60))
     arrays = detector.arrays()
     for key, bad in (
@@ -110,3 +110,6 @@ def test_a_machine_that_cannot_be_is_refused():
     ):
         with pytest.raises(ArtifactError, match=f"array {key}"):
             Ocsvm.from_arrays(detector.parameters, 13, arrays | {key: bad})
+    few = detector.parameters.model_copy(update={"sample_rows": len(arrays["support"]) - 1})
+    with pytest.raises(ArtifactError, match="array support"):
+        Ocsvm.from_arrays(few, 13, arrays)

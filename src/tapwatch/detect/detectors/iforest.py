@@ -1,5 +1,6 @@
 """`iforest`: an isolation forest; rows that few cuts set apart are unusual (Liu et al. 2008)."""
 
+import math
 from typing import Annotated, Any, Final, Self
 
 import numpy as np
@@ -109,7 +110,7 @@ class Iforest(Detector):
         }
         usual = Usual.from_arrays(n_columns, arrays)
         refuse_others(arrays, _ARRAYS | USUAL_ARRAYS)
-        _check_trees(taken, n_columns)
+        _check_trees(taken, n_columns, parameters.sample_rows)
         return cls(parameters, taken, usual)
 
     def _score(self, rows: Rows) -> NDArray[np.float64]:
@@ -194,12 +195,19 @@ def _flat(tree: Any) -> dict[str, NDArray[Any]]:
     }
 
 
-def _check_trees(arrays: Arrays, n_columns: int) -> None:
-    """Raise ArtifactError where a walk could leave its tree, or its row, or never end."""
+def _check_trees(arrays: Arrays, n_columns: int, sample_rows: int) -> None:
+    """Raise ArtifactError where a walk could leave its tree, or its row, or take long."""
     start, feature, right = arrays["start"], arrays["feature"], arrays["right"]
     n_nodes = len(feature)
-    if n_nodes < 1 or start[0] != 0 or (np.diff(start) < 1).any() or start[-1] >= n_nodes:
+    # Between 0 and n_nodes no difference can overflow.
+    is_place = bool(((start >= 0) & (start < n_nodes)).all())
+    if not is_place or start[0] != 0 or (np.diff(start) < 1).any():
         raise ArtifactError("array start: want where each tree begins, from 0 on, rising")
+    most = 2 * sample_rows - 1
+    if (largest := np.diff(start, append=n_nodes).max()) > most:
+        raise ArtifactError(
+            f"array start: a tree of {largest} nodes: want at most {most} of {sample_rows} rows"
+        )
     if ((feature < _LEAF) | (feature >= n_columns)).any():
         raise ArtifactError(f"array feature: want -1 for a leaf, or below {n_columns}")
     end = np.append(start[1:], n_nodes)
@@ -208,5 +216,11 @@ def _check_trees(arrays: Arrays, n_columns: int) -> None:
     inner = feature != _LEAF
     if (inner & ((node + 1 >= last) | (right <= node + 1) | (right >= last))).any():
         raise ArtifactError("array right: want nodes of the same tree, after the left child")
+    level, deepest = start, math.ceil(math.log2(sample_rows))
+    for _ in range(deepest):
+        level = level[inner[level]]
+        level = np.unique(np.concatenate([level + 1, right[level]]))
+    if inner[level].any():
+        raise ArtifactError(f"array right: a way of more than {deepest} steps: want no longer ones")
     if (arrays["path"] < 0).any() or arrays["unit"][0] < 0:
         raise ArtifactError("array path: want lengths that are not negative")

@@ -22,11 +22,13 @@ from tapwatch.detect.detector import (
     silent,
     take_array,
 )
-from tapwatch.detect.detectors.layers import forward, one_thread, padded, widened
+from tapwatch.detect.detectors.layers import MIN_ROWS, forward, one_thread, padded, widened
 from tapwatch.errors import ArtifactError
 
 #: Rows compared with the memory at once: their distances from all of it stay in the cache.
 _BLOCK_ROWS: Final = 256
+#: Fewer where the memory is large: so many distances are held at most, 64 MiB of them.
+_DISTANCES: Final = 1 << 24
 
 
 class NeighboursParameters(Parameters):
@@ -125,12 +127,13 @@ class Neighbours(Detector):
         import torch
 
         nearest = np.empty(len(rows), np.int64)
+        at_once = max(MIN_ROWS, min(_BLOCK_ROWS, _DISTANCES // len(self._references)))
         with one_thread(), torch.inference_mode():
-            for start in range(0, len(rows), _BLOCK_ROWS):
-                block = padded(rows[start : start + _BLOCK_ROWS])
+            for start in range(0, len(rows), at_once):
+                block = padded(rows[start : start + at_once])
                 farness = forward(block, self._wide, "linear")[:, : len(self._references)]
                 found = farness.argmin(1).numpy()
-                nearest[start : start + _BLOCK_ROWS] = found[: len(rows) - start]
+                nearest[start : start + at_once] = found[: len(rows) - start]
         return nearest
 
 

@@ -114,8 +114,10 @@ class Ocsvm(Detector):
         """Take the machine after checking it."""
         assert isinstance(parameters, OcsvmParameters)
         shape = arrays["support"].shape if "support" in arrays else (1, n_columns)
-        if len(shape) != 2 or shape[0] < 1:
-            raise ArtifactError(f"array support: {shape}: want at least 1 row of {n_columns}")
+        if len(shape) != 2 or not 1 <= shape[0] <= parameters.sample_rows:
+            raise ArtifactError(
+                f"array support: {shape}: want 1 to {parameters.sample_rows} rows of {n_columns}"
+            )
         taken = {
             "support": take_array(arrays, "support", (shape[0], n_columns), np.float32),
             "weight": take_array(arrays, "weight", (shape[0],), np.float64),
