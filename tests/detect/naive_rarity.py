@@ -12,9 +12,11 @@ def cell(value: float, edges: Sequence[float]) -> int:
     return bisect_right(edges, value)
 
 
-def word(inputs: Sequence[float]) -> int:
-    """Place of the input that is not 0; behind the last where all are."""
-    return next((k for k, value in enumerate(inputs) if value > 0), len(inputs))
+def word(inputs: Sequence[float], height: float) -> int:
+    """Place of the one input at the height; behind the last where that is not all there is."""
+    on = [k for k, value in enumerate(inputs) if value == height]
+    off = [value for value in inputs if value == 0]
+    return on[0] if len(on) == 1 and len(off) == len(inputs) - 1 else len(inputs)
 
 
 def information(left: Sequence[int], right: Sequence[int]) -> float:

@@ -87,3 +87,26 @@ def test_a_refused_array_is_told_with_the_name_of_its_part(detector):
     ):
         with pytest.raises(ArtifactError, match=f"^array {text}: "):
             Ensemble.from_arrays(detector.parameters, 13, bad)
+
+
+def test_a_part_that_knows_every_benign_row_does_not_drown_the_others():
+    """Every validation row is in memory: the unit is that of a row a little off, not of none."""
+    rows = np.repeat(made.preprocessed(60), 10, axis=0)
+    parameters = EnsembleParameters(epochs=2, references=600)
+    detector = Ensemble.fit(rows, rows[::3], parameters, seed=0)
+    spread = rows.astype(np.float64).var(axis=0).mean() ** 0.5
+    unit = detector.arrays()["unit"]
+    near = rows[:60] + np.float32(0.01)
+
+    assert parts_of(detector)["memory"].score(rows[::3]).max() == 0
+    assert unit[1] == pytest.approx(0.05 * spread)
+    assert detector.score(near).max() < 3
+
+
+def test_rows_that_are_all_alike_have_units_too():
+    """Of a spread of 1, and of a row one nat rarer."""
+    rows = np.ones((50, 3), np.float32)
+    detector = Ensemble.fit(rows, rows[:9], EnsembleParameters(epochs=2, references=9), seed=0)
+
+    assert detector.arrays()["unit"][0] >= 0.05**2
+    assert detector.arrays()["unit"][1:].tolist() == [0.05, 1.0]

@@ -41,7 +41,10 @@ def codes_by_hand(detector, rows):
     plain = [
         naive.cell(value, edges[k].tolist()) for row in rows for k, value in enumerate(row[:4])
     ]
-    return [[*plain[4 * k : 4 * k + 4], naive.word(row[4:].tolist())] for k, row in enumerate(rows)]
+    return [
+        [*plain[4 * k : 4 * k + 4], naive.word(row[4:].tolist(), HEIGHT)]
+        for k, row in enumerate(rows)
+    ]
 
 
 def test_words_of_a_class_are_one_variable():
@@ -70,6 +73,21 @@ def test_classes_are_found_behind_every_scaling(method):
 
     assert n_inputs.tolist() == [1, 1, 1, 1, 4, 3]
     assert (cells.n_edges > 0).tolist() == [True] * 4 + [False] * 2
+
+
+@pytest.mark.parametrize("height", [1.0, 1e-5, 300.0])
+def test_plain_inputs_that_took_turns_are_never_ordinary_together(height):
+    """Two columns of 0 and 1, one or the other in training: both, none, half, five, or below 0."""
+    is_first = np.arange(400) % 2
+    rows = (np.stack([is_first, 1 - is_first], 1) * height).astype(np.float32)
+    detector = fit(rows)
+    seen = detector.score(rows)
+    odd = [(1, 1), (0, 0), (0.5, 0), (5, 0), (0, 5), (1, 0.5), (1, -1), (-1, 0), (1.1, 0)]
+
+    assert detector.score((np.array(odd) * height).astype(np.float32)).min() > seen.max() + 2
+    # Another machine's logarithm may end in another digit.
+    nearly = rows * np.float32(1 + 1e-7)
+    assert detector.score(nearly).tobytes() == seen.tobytes()
 
 
 def test_a_cell_is_between_two_edges_or_outside():
@@ -124,6 +142,9 @@ def test_the_error_is_what_counting_gives(trust):
     rows[10:20, 4:] = 0.0
     rows[20:25, 3] = -5.0
     rows[:, 4:] = np.where(rows[:, 4:] > 0, HEIGHT, 0)
+    rows[25:27, 4:6] = HEIGHT
+    rows[27:29, 4:] *= 2
+    rows[29:31, 4] = -HEIGHT
     arrays = detector.arrays()
     parent, n_cells = arrays["parent"].tolist(), [*(arrays["n_edges"][:4] + 1).tolist(), 5]
     seen = codes_by_hand(detector, training)

@@ -15,8 +15,8 @@ from tapwatch.errors import ArtifactError
 
 CELL_ARRAYS: Final = frozenset({"variable_of", "n_edges", "edges", "typical"})
 
-#: What lies this far outside of the training's values is outside. Less may be another machine's
-#: logarithm.
+#: What lies this far outside of the training's values is outside, and, as a share of it, what lies
+#: this far off a class's height is no word. Less may be another machine's logarithm.
 _MARGIN: Final = 1e-4
 #: Besides even shares of the rows, the tails have cells of their own.
 _TAILS: Final = (0.001, 0.01, 0.99, 0.999)
@@ -28,7 +28,8 @@ class Cells:
     """Which cell a value is in.
 
     A variable of one input has a cell between any two of its edges, and one at each end; the cells
-    of a class are its inputs, the last one where all of them are 0.
+    of a class are its inputs, the last one for what no word looks like: anything but one input at
+    the class's height and all others 0.
     """
 
     variable_of: NDArray[np.int64]  # (C,) ascending from 0 without gaps
@@ -52,6 +53,7 @@ class Cells:
     def sort(self, rows: Rows) -> NDArray[np.int64]:
         """Cell of each variable of rows (B, C): int64 (V, B)."""
         codes = np.empty((len(self.n_edges), len(rows)), np.int64)
+        first = np.cumsum(self.n_cells) - self.n_cells
         last = 0
         for k, (at, n_edges) in enumerate(zip(self.first_input, self.n_edges, strict=True)):
             if n_edges:
@@ -59,8 +61,12 @@ class Cells:
                 codes[k] = np.searchsorted(edges, rows[:, at], side="right")
                 last += n_edges
                 continue
-            inputs = rows[:, at : at + self._n_inputs[k]] > 0
-            codes[k] = np.where(inputs.any(axis=1), inputs.argmax(axis=1), self._n_inputs[k])
+            inputs = rows[:, at : at + self._n_inputs[k]]
+            height = self.typical[first[k]]
+            margin = _MARGIN * abs(height)
+            is_on = np.abs(inputs - height) <= margin
+            is_word = (is_on.sum(axis=1) == 1) & (is_on | (np.abs(inputs) <= margin)).all(axis=1)
+            codes[k] = np.where(is_word, is_on.argmax(axis=1), self._n_inputs[k])
         return codes
 
     def values(self, codes: NDArray[np.int64]) -> Rows:

@@ -24,6 +24,10 @@ from tapwatch.errors import ArtifactError
 #: Of the errors of benign rows; what a part says is told in units of this quantile.
 _UNIT_QUANTILE: Final = 0.99
 _LEAST_UNIT: Final = 1e-9
+#: Where a part finds nothing odd in benign rows, as a memory that holds all of them, its unit is
+#: that of a row this far off, in spreads of the training rows, or a row this much rarer, in nats.
+_LEAST_DISTANCE: Final = 0.05
+_LEAST_RARITY: Final = 1.0
 #: Dimensions of the code: narrow, for a wide one learns to pass on what it never saw too.
 _CODE: Final = 8
 
@@ -54,9 +58,10 @@ class Reconstruction(Autoencoder):
 class Ensemble(Detector):
     """Three that fail on different rows: an autoencoder, a memory, and a tree of rarities.
 
-    Each part's error is told in units of what 99 % of the validation rows stay below, and the error
-    of a row is the mean of the three: a part by which a row is ten times as odd as benign rows ever
-    are is enough, and so are three by which it is a little odd.
+    Each part's error is told in units of what 99 % of the validation rows stay below, but of no
+    less than what a row a little off would have, or a part that knows every benign row would drown
+    the others. The error of a row is the mean of the three: a part by which a row is ten times as
+    odd as benign rows ever are is enough, and so are three by which it is a little odd.
     """
 
     name = "ensemble"
@@ -90,7 +95,7 @@ class Ensemble(Detector):
             parts[name] = kind.fit(rows, validation, own, seed=seed, device=device, progress=told)
         benign = validation if len(validation) else rows
         unit = [np.quantile(part.score(benign), _UNIT_QUANTILE) for part in parts.values()]
-        return cls(parameters, parts, np.maximum(unit, _LEAST_UNIT))
+        return cls(parameters, parts, np.maximum(unit, _least_units(rows)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Those of the parts, with the part's name and a dot in front, and the units (3,)."""
@@ -140,6 +145,14 @@ class Ensemble(Detector):
 
     def _latent(self, rows: Rows) -> Rows:
         return self._parts["reconstruction"].latent(rows)
+
+
+def _least_units(rows: Rows) -> NDArray[np.float64]:
+    """The least unit of each part, (3,): a mean square, the root of one, and nats."""
+    variance = float(np.mean([column.var(dtype=np.float64) for column in rows.T]))
+    spread = variance**0.5 or 1.0  # rows that are all alike tell nothing of distances
+    distance = max(_LEAST_DISTANCE * spread, _LEAST_UNIT**0.5)
+    return np.array([distance**2, distance, _LEAST_RARITY])
 
 
 def _kinds(parameters: EnsembleParameters) -> dict[str, tuple[type[Detector], Parameters]]:
