@@ -72,13 +72,15 @@ class Kitnet:
 
 
 class Memory:
-    """Codes and rows, first in first out; distances are L1."""
+    """Codes and rows; the oldest goes, or the one unused for longest; distances are L1."""
 
-    def __init__(self, weight, bias, codes, rows, *, k, discount, least, most, standardises):
+    def __init__(
+        self, weight, bias, codes, rows, *, k, discount, least, most, standardises, used=None
+    ):
         self.w, self.b = weight.tolist(), bias.tolist()  # hidden x inputs
         self.codes, self.rows, self.at = codes.tolist(), rows.tolist(), 0
         self.k, self.discount, self.least, self.most = k, discount, least, most
-        self.standardises = standardises
+        self.standardises, self.used = standardises, used
 
     def code(self, row):
         x = list(row)
@@ -99,12 +101,19 @@ class Memory:
     def step(self, row):
         """Score a row, then remember it if it is near enough and not too near."""
         code = self.code(row)
-        distances = sorted(
+        everywhere = [
             math.fsum(abs(a - b) for a, b in zip(code, other, strict=True)) for other in self.codes
-        )[: self.k]
+        ]
+        distances = sorted(everywhere)[: self.k]
         weights = [self.discount**i for i in range(len(distances))]
         error = math.fsum(w * d for w, d in zip(weights, distances, strict=True)) / sum(weights)
-        if self.least <= error <= self.most:
+        if self.used is not None and error <= self.most:
+            self.used[everywhere.index(min(everywhere))] = max(self.used) + 1
+            self.at = self.used.index(min(self.used))
+        if self.least <= error <= self.most and (error > 0 or self.used is None):
+            if self.used is not None:
+                self.used[self.at] = max(self.used) + 1
             self.codes[self.at], self.rows[self.at] = code, list(row)
-            self.at = (self.at + 1) % len(self.codes)
+            if self.used is None:
+                self.at = (self.at + 1) % len(self.codes)
         return error

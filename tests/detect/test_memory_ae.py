@@ -48,6 +48,84 @@ def test_a_stream_is_that_of_the_twin(standardise, neighbours, discount):
     np.testing.assert_allclose(learnt.arrays()["codes"], twin.codes, atol=1e-6)
 
 
+@pytest.mark.kernel
+def test_the_place_that_is_unused_for_longest_is_renewed():
+    """As by the twin: what is near to a place keeps it; copies of a row are the first to go."""
+    rows = preprocessed(8, n_columns=4)
+    rows[[2, 5]] = rows[1]
+    detector = fitted(rows, renewal="unused", beta=1.6)
+    held = detector.arrays()
+    assert held["used"].tolist() == [1, 1, 0, 1, 1, 0, 1, 1]
+    twin = naive.Memory(
+        held["weight"].astype(float),
+        held["bias"].astype(float),
+        held["codes"].astype(float),
+        held["rows"].astype(float),
+        k=3,
+        discount=0.0,
+        least=0.16,
+        most=1.6,
+        standardises=False,
+        used=held["used"].tolist(),
+    )
+    stream = preprocessed(40, seed=4, n_columns=4)
+    want = [twin.step(row) for row in stream.tolist()]
+    learnt = detector.copy()
+    error, n_remembered = learnt.stream(stream)
+
+    np.testing.assert_allclose(error, want, atol=2e-6)
+    assert 8 < n_remembered < 40
+    assert learnt.arrays()["used"].tolist() == twin.used
+    np.testing.assert_array_equal(learnt.arrays()["rows"], np.float32(twin.rows))
+
+
+def test_a_flood_in_the_warm_up_does_not_push_its_rare_rows_out():
+    """Ten rows that are remembered take the places of copies; first in, first out loses rows."""
+    flood = np.zeros((16, 4), np.float32)
+    flood[:2] = [[2, 0, 0, 0], [0, 2, 0, 0]]
+    others = np.repeat(np.arange(1, 11, dtype=np.float32)[:, None] / 10, 4, axis=1)
+    for renewal, n_kept in (("unused", 2), ("oldest", 0)):
+        detector = fitted(flood, memory=16, renewal=renewal, beta=1e3, novelty=1e-6)
+        learnt = detector.copy()
+        learnt.learn(others)
+
+        assert len(learnt.arrays()["rows"]) == 16
+        assert (learnt.arrays()["rows"] == 2).any(axis=1).sum() == n_kept
+
+
+def test_what_is_remembered_is_not_taken_in_again():
+    """Nor does a repeat cost another row its place, with a novelty and a beta of 0."""
+    rows = preprocessed(8, n_columns=4)
+    learnt = fitted(rows, renewal="unused", beta=0.0, novelty=0.0).copy()
+    error, n_remembered = learnt.stream(np.repeat(rows[:1], 30, axis=0))
+
+    assert (error == 0).all()
+    assert n_remembered == 0
+    np.testing.assert_array_equal(learnt.arrays()["rows"], rows)
+
+
+def test_without_validation_rows_beta_is_that_of_kinds_against_one_another():
+    """Copies, which lie at 0, do not count; one kind alone has no other."""
+    rows = preprocessed(8, n_columns=4)
+    copies = np.concatenate([rows, np.repeat(rows[:1], 40, axis=0)])
+    detector = fitted(copies, memory=64)
+    codes = detector.latent(rows).astype(float)
+    apart = np.abs(codes[:, None] - codes).sum(axis=2)
+    np.fill_diagonal(apart, np.inf)
+
+    assert detector.arrays()["beta"][0] == pytest.approx(np.median(apart.min(axis=1)))
+    assert fitted(rows[[0, 0, 0]]).arrays()["beta"][0] == 0
+
+
+def test_refuses_a_step_that_nothing_can_follow():
+    """The next would overflow."""
+    detector = fitted(preprocessed(8, n_columns=4))
+    for step in (-1, 2**62 + 1):
+        used = np.full(8, step)
+        with pytest.raises(ArtifactError, match="array used"):
+            MemoryAe.from_arrays(detector.parameters, 4, detector.arrays() | {"used": used})
+
+
 def test_a_row_beyond_beta_is_not_remembered():
     """Whatever it is told to learn."""
     detector = fitted(preprocessed(8, n_columns=4), beta=1.0, novelty=0.0).copy()

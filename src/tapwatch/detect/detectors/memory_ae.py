@@ -23,13 +23,19 @@ from tapwatch.detect.detectors.layers import one_thread
 from tapwatch.detect.detectors.plain import plain_rows
 from tapwatch.errors import ArtifactError
 
-_ARRAYS: Final = frozenset({"weight", "bias", "codes", "rows", "at", "beta"})
+_ARRAYS: Final = frozenset({"weight", "bias", "codes", "rows", "at", "used", "beta"})
 #: Steps of an epoch, at least and at most, where there are more rows than one batch.
 _EPOCH_STEPS: Final = (200, 2000)
 #: Where no beta is given: so many of the validation rows are near enough to be remembered.
 _BETA_QUANTILE: Final = 0.9
+#: Where there are no such rows: so many of the kinds that are remembered are as near to another.
+_KINDS_QUANTILE: Final = 0.5
 #: A row's kind is drawn with this power of its number of rows: rare kinds are remembered too.
 _BALANCE: Final = 0.25
+#: Codes that are compared with one another at most, to find a beta without validation rows.
+_COMPARED: Final = 1024
+#: Steps are counted up to here: far from where they would overflow.
+_LAST_STEP: Final = 2**62
 
 
 class MemoryAeParameters(Parameters):
@@ -45,10 +51,15 @@ class MemoryAeParameters(Parameters):
     """Weight of each neighbour as a share of the one before it; at 0 only the nearest counts."""
     beta: Annotated[float, Field(ge=0)] | None = None
     """Error up to which a row is remembered; by default one that 90 % of the validation rows do
-    not exceed."""
+    not exceed. Where there are none, and all training rows are remembered, it is that of half of
+    the kinds of rows, each against the others."""
     novelty: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Error from which on a row is remembered, as a share of beta: what is known already shall
     not push out what is not. 0 is as published."""
+    renewal: Literal["oldest", "unused"] = "oldest"
+    """Whose place a row takes: of the row that has been in the memory for longest, as published,
+    or of the one that no row has come near to for longest; copies of other
+    rows go first then, and none is taken in."""
     standardise: Literal["no", "memory"] = "no"
     """Whether inputs are brought to mean 0 and deviation 1 of the memory's rows, over and over, as
     published; what is constant in the memory is then not looked at."""
@@ -68,8 +79,7 @@ class MemoryAe(OnlineDetector):
 
     The encoder, one layer with a hyperbolic tangent, is that of a denoising autoencoder; it stays
     as it was trained. The error is the L1 distance to the nearest code, or a discounted mean of the
-    distances to several. A row that is near enough (`beta`) takes the place of the one that has
-    been in the memory for longest.
+    distances to several. A row that is near enough (`beta`) takes the place of another (`renewal`).
 
     What keeps an attacker from filling the memory: rows that are flagged are not learnt, nor those
     whose error is above beta, nor those that the memory holds already (`novelty`), so that a flood
@@ -123,10 +133,16 @@ class MemoryAe(OnlineDetector):
         arrays: dict[str, NDArray[Any]] = {"weight": weight, "bias": bias, "codes": empty}
         arrays["rows"] = remembered
         arrays |= {"at": np.zeros(1, np.int64), "beta": np.zeros(1)}
+        arrays["used"] = np.zeros(len(remembered), np.int64)
         model = cls(parameters, n_columns, arrays)
         arrays["codes"] = model.latent(remembered)
+        kinds = np.sort(np.unique(remembered, axis=0, return_index=True)[1])
+        if parameters.renewal == "unused":
+            arrays["used"][kinds] = 1  # so that copies are the first to go
         if parameters.beta is not None:
             arrays["beta"][0] = parameters.beta
+        elif not len(validation) and len(rows) == len(remembered):
+            arrays["beta"][0] = np.quantile(_apart(arrays["codes"][kinds]), _KINDS_QUANTILE)
         else:
             judged = validation if len(validation) else rows
             sample = judged[:: max(1, len(judged) // CHUNK_ROWS)]
@@ -135,7 +151,7 @@ class MemoryAe(OnlineDetector):
         return cls(parameters, n_columns, arrays)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The encoder, what is remembered, which place is renewed next, beta."""
+        """The encoder, what is remembered, which place is next, when each was used, beta."""
         return self._arrays | {"codes": np.ascontiguousarray(self._turned.T)}
 
     @classmethod
@@ -151,6 +167,7 @@ class MemoryAe(OnlineDetector):
             "weight": ((width, n_columns), np.float32),
             "bias": ((width,), np.float32),
             "at": ((1,), np.int64),
+            "used": ((n_places,), np.int64),
             "beta": ((1,), np.float64),
         }
         taken = {
@@ -160,6 +177,8 @@ class MemoryAe(OnlineDetector):
         refuse_others(arrays, _ARRAYS)
         if not 0 <= taken["at"][0] < n_places:
             raise ArtifactError(f"array at: {taken['at'][0]}: want a place below {n_places}")
+        if taken["used"].min() < 0 or taken["used"].max() > _LAST_STEP:
+            raise ArtifactError(f"array used: holds a step that is not in 0 to {_LAST_STEP}")
         return cls(parameters, n_columns, taken)
 
     def copy(self) -> Self:
@@ -188,13 +207,15 @@ class MemoryAe(OnlineDetector):
 
         given, held = self.parameters, self._arrays
         beta = float(held["beta"][0])
-        rule = (given.neighbours, given.discount, given.novelty * beta, beta, mode)
+        keeps = given.renewal == "unused"
+        rule = (given.neighbours, given.discount, given.novelty * beta, beta, mode, keeps)
         said = np.empty(len(rows)), np.empty(len(rows), np.int64)
         at, n_remembered = pass_rows(
             plain_rows(rows),
             self._encoder,
             self._turned,
             held["rows"],
+            held["used"],
             rule,
             said,
             int(held["at"][0]),
@@ -233,6 +254,17 @@ def _standardise(rows: Rows, mean: NDArray[np.float64], inverse: NDArray[np.floa
     from tapwatch.detect.detectors.memory_kernel import standardise
 
     standardise(plain_rows(rows), mean, inverse)
+
+
+def _apart(codes: Rows) -> NDArray[np.float64]:
+    """L1 distance of each code (n, H) to the nearest other one; 0 where there is no other."""
+    codes = codes[:: -(-len(codes) // _COMPARED)]
+    nearest = np.zeros(len(codes))
+    for place, code in enumerate(codes if len(codes) > 1 else codes[:0]):
+        distance = np.abs(codes - code).sum(axis=1, dtype=np.float64)
+        distance[place] = np.inf
+        nearest[place] = distance.min()
+    return nearest
 
 
 def _chosen(rows: Rows, most: int, random: np.random.Generator) -> Rows:

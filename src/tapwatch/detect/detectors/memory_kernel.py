@@ -113,13 +113,34 @@ def encode_rows(
             codes[i, :] = np.float32(np.nan)
 
 
+@vectorised
+def _smallest(steps: Any) -> int:
+    """Place of the smallest step, the first of several."""
+    best = 0
+    for n in range(1, len(steps)):
+        if steps[n] < steps[best]:
+            best = n
+    return best
+
+
+@vectorised
+def _largest(steps: Any) -> int:
+    """Place of the largest step."""
+    best = 0
+    for n in range(1, len(steps)):
+        if steps[n] > steps[best]:
+            best = n
+    return best
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def pass_rows(
     rows: NDArray[np.float32],
     encoder: tuple[NDArray[np.float64], ...],
     codes: NDArray[np.float32],
     remembered: NDArray[np.float32],
-    rule: tuple[int, float, float, float, int],
+    used: NDArray[np.int64],
+    rule: tuple[int, float, float, float, int, bool],
     said: tuple[NDArray[np.float64], NDArray[np.int64]],
     at: int,
 ) -> tuple[int, int]:
@@ -132,24 +153,29 @@ def pass_rows(
         The last two are changed where the memory standardises.
     codes : float32 (H, N)
     remembered : float32 (N, C)
-    rule : (neighbours, discount, least, most, mode)
+    used : int64 (N,)
+        Step at which a row last came near to each place; changed where the rule keeps what is used.
+    rule : (neighbours, discount, least, most, mode, keeps)
         A row is remembered where least <= error <= most. Mode 0 learns nothing, 1 learns, 2 learns
-        and standardises by the memory.
+        and standardises by the memory. It takes the place that has been unused for longest where
+        the rule keeps, otherwise `at`. One at no distance is no news, and not taken in by a rule
+        that keeps.
     said : (error float64 (n_rows,), nearest int64 (n_rows,))
         Written: NaN and 0 for a row that is not finite.
     at : int
-        Place in the memory that is renewed next.
+        Place in the memory that is renewed next, unless the rule keeps what is used.
 
     Returns
     -------
     at, n_remembered : int
     """
     weight, bias, mean, inverse = encoder
-    neighbours, discount, least, most, mode = rule
+    neighbours, discount, least, most, mode, keeps = rule
     error, nearest = said
     n_units, n_places = codes.shape
     total, code = np.empty(n_units), np.empty(n_units, np.float32)
     distance = np.empty(n_places, np.float32)
+    step = used[_largest(used)] + 1
     n_remembered = 0
     for i in range(len(rows)):
         error[i], nearest[i] = np.nan, 0
@@ -158,10 +184,22 @@ def pass_rows(
         _codes(total, code)
         _distances(code, codes, distance)
         error[i], nearest[i] = _nearest(distance, neighbours, discount)
-        if mode > 0 and least <= error[i] and error[i] <= most:
-            codes[:, at] = code
-            remembered[at, :] = rows[i]
-            at = (at + 1) % n_places
+        # Not near enough, or not to be learnt: NaN never gets here.
+        if mode == 0 or error[i] > most:
+            continue
+        if keeps:
+            used[nearest[i]] = step
+            step += 1
+        if least <= error[i] and (error[i] > 0.0 or not keeps):
+            place = at
+            if keeps:
+                place = _smallest(used)
+                used[place] = step
+                step += 1
+            else:
+                at = (at + 1) % n_places
+            codes[:, place] = code
+            remembered[place, :] = rows[i]
             n_remembered += 1
             if mode == 2:
                 _standard(remembered, mean, inverse)
