@@ -165,6 +165,40 @@ def test_a_folder_that_cannot_be_made_stops_before_any_work(files, tmp_path):
     assert "validation" not in done.stderr
 
 
+@pytest.mark.parametrize("protocol", ["nsl-kdd", "kdd99-official"])
+@pytest.mark.parametrize("option", ["--train", "--test"])
+def test_rows_without_labels_are_refused(files, tmp_path, protocol, option):
+    """A file of 41 columns: none of its rows may count as an attack, nor as a normal one."""
+    bare = tmp_path / "bare"
+    lines = (files / "test").read_text().splitlines()
+    bare.write_text("".join(line.rsplit(",", 1)[0] + "\n" for line in lines))
+    given = {"--train": files / "train.gz", "--test": files / "test", option: bare}
+
+    done = run(protocol, *(word for pair in given.items() for word in pair), *CHEAP)
+
+    assert done.exit_code == 2, done.output
+    found = f"{option} = '115 of 115 rows without a label': want a label for every row"
+    assert found in done.stderr
+    assert "--labels" not in done.stderr  # the protocol has no such option
+
+
+def test_labels_that_are_no_known_type_are_warned_of(files, tmp_path):
+    """They count as attacks, which is wrong of a misspelt normal."""
+    odd = tmp_path / "odd"
+    odd.write_text((files / "test").read_text().replace("neptune", "Normall"))
+
+    [warning] = [
+        line
+        for line in told("nsl-kdd", "--train", files / "train.gz", "--test", odd, *CHEAP)["audit"][
+            "official"
+        ]["warnings"]
+        if "no known attack type" in line
+    ]
+
+    assert warning.startswith("17.4% of the test rows")
+    assert warning.endswith("'Normall'")
+
+
 def test_quiet_says_nothing(files):
     """But the table."""
     done = run("nsl-kdd", "--train", files / "train.gz", *CHEAP, "--quiet")

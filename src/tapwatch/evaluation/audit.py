@@ -4,12 +4,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from tapwatch.evaluation.attacks import OTHER
 from tapwatch.evaluation.duplicates import row_keys
 from tapwatch.evaluation.floors import column_areas, plain_columns
 from tapwatch.evaluation.protocol import Split
 
 #: A single column with an area beyond this, either way, gives the labels away.
 LEAK_AUC: Final = 0.98
+#: More test rows with labels that are no known type are warned of.
+UNKNOWN_SHARE: Final = 0.01
 
 
 def audit(split: Split) -> dict[str, Any]:
@@ -81,6 +84,14 @@ def _leaks(split: Split) -> dict[str, Any]:
 
 def _warnings(found: dict[str, Any]) -> list[str]:
     said = []
+    if unknown := found["facts"].get("labels_that_are_no_known_type"):
+        part = found["classes"].get(OTHER, 0) / found["rows"]["test"]
+        if part > UNKNOWN_SHARE:
+            words = ", ".join(map(repr, sorted(unknown, key=lambda word: -unknown[word])[:5]))
+            said.append(
+                f"{part:.1%} of the test rows have a label that is no known attack type, and count "
+                f"as attacks: {words}"
+            )
     share = found["anomaly_share"]
     if share > 0.5:
         said.append(

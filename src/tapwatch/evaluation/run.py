@@ -34,6 +34,7 @@ from tapwatch.evaluation.protocol import (
 )
 from tapwatch.evaluation.results import Results, Row, SectionResults
 from tapwatch.evaluation.rows import read_labelled
+from tapwatch.evaluation.witness import check_rows_can_be_labelled
 from tapwatch.telemetry.stopwatch import Stopwatch
 from tapwatch.training.calibrate import score_rows
 from tapwatch.training.fit import choose_columns, fit_rows, split_settings
@@ -97,7 +98,7 @@ def run(context: Context) -> Results:
     Raises
     ------
     ConfigError
-        A file is missing, or --detector names nobody.
+        A file is missing, a row has no label, or --detector names nobody.
     CaptureError, ArtifactError
         A file cannot be read.
     """
@@ -106,6 +107,9 @@ def run(context: Context) -> Results:
         if protocol.run is not None:
             return protocol.run(context)
         tables, data = read_tables(context)
+        for option, table in (("--train", tables.train), ("--test", tables.test)):
+            if table is not None:  # without its label a normal row would be an attack
+                check_rows_can_be_labelled(table, option, has_labels_option=False)
         chosen = protocol.choose(tables) if protocol.choose else protocol.sections
         sections = run_sections(context, tables, chosen)
     return Results(protocol, tuple(data), context.seeds, sections)

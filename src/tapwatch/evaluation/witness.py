@@ -201,9 +201,13 @@ def _addresses(texts: Iterable[str]) -> Words:
     return np.array([known[text] for text in all_texts], np.str_)
 
 
-def check_rows_can_be_labelled(table: Labelled, option: str) -> None:
+def check_rows_can_be_labelled(
+    table: Labelled, option: str, *, has_labels_option: bool = True
+) -> None:
     """Raise ConfigError where a row has no label, neither of its own nor another one."""
     n_without = int(np.count_nonzero(table.labels == ""))
     if n_without:
-        want = "a label for every row, or --labels FILE: a truth file, or one label a line"
+        want = "a label for every row"
+        if has_labels_option:
+            want += ", or --labels FILE: a truth file, or one label a line"
         raise ConfigError(option, f"{n_without:,} of {len(table):,} rows without a label", want)
