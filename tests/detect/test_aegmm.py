@@ -1,15 +1,18 @@
 """Mixtures over what an autoencoder makes of a row: energies, statistics, fits."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tapwatch.detect.detectors import aegmm
 from tapwatch.detect.detectors.aegmm import Aegmm, AegmmParameters, _Nets, features_of
-from tapwatch.detect.detectors.mixture import Mixture, batch_energy, fit_mixture
+from tapwatch.detect.detectors.mixture import Mixture, _expect, batch_energy, fit_mixture
 from tapwatch.detect.detectors.vaegmm import Vaegmm, VaegmmParameters
-from tapwatch.errors import ArtifactError
+from tapwatch.errors import ArtifactError, ConfigError
 from tests.detect import naive_gmm
 from tests.detect.made import preprocessed
 
@@ -117,18 +120,95 @@ def test_a_batch_whose_covariance_cannot_be_factored_teaches_nothing():
     assert batch_energy(rows, shares, 1e-6) is not None
 
 
-def test_bad_batches_are_skipped_and_counted(monkeypatch):
-    """The weights stay what they were where no batch can be learnt from."""
-    from tapwatch.detect.detectors import aegmm
+def test_bad_batches_are_skipped(monkeypatch):
+    """Every second batch teaches nothing: the others do."""
+    calls = []
 
-    monkeypatch.setattr(aegmm, "batch_energy", lambda *_: None)
-    parameters = AegmmParameters(**QUICK)
-    detector = Aegmm.fit(preprocessed(200), preprocessed(50, 1), parameters, seed=0)
-    generator = torch.Generator().manual_seed(0)
-    nets = _Nets(Aegmm, parameters, 13, generator, "cpu")
+    def every_second(*given):
+        calls.append(given)
+        return batch_energy(*given) if len(calls) % 2 else None
 
-    assert detector.skipped_batches == 2 * aegmm._EPOCH_STEPS[0]
-    assert np.array_equal(detector.arrays()["encoder0.weight"], nets.encoder[0][0].detach())
+    monkeypatch.setattr(aegmm, "batch_energy", every_second)
+    told = []
+    parameters = AegmmParameters(**QUICK | {"epochs": 3})
+    Aegmm.fit(preprocessed(200), preprocessed(50, 1), parameters, seed=0, progress=told.append)
+
+    assert len(calls) == 3 * (aegmm._EPOCH_STEPS[0] + 1)
+    assert all(np.isfinite(epoch.train_loss) for epoch in told)
+
+
+@pytest.mark.parametrize("kind", [Aegmm, Vaegmm])
+def test_a_fit_that_learns_nothing_is_refused(kind):
+    """Values whose squares no float32 holds: the detector is named, and what it wants."""
+    rows = preprocessed(200) * np.float32(1e30)
+    parameters = kind.parameters_type(**QUICK)
+    with pytest.raises(ConfigError, match=f"detector = '{kind.name}': want scaled rows"):
+        kind.fit(rows, rows[:50], parameters, seed=0)
+
+
+def test_rows_too_few_to_make_the_mixture_do_not_tell_when_to_stop():
+    """Nor do rows that are all alike: the training rows tell then, as where there are none."""
+    rows, parameters = preprocessed(300), AegmmParameters(**QUICK)
+    least = 3 * (parameters.n_features + 1)
+
+    def losses(validation):
+        told = []
+        Aegmm.fit(rows, validation, parameters, seed=0, progress=told.append)
+        return [epoch.validation_loss for epoch in told]
+
+    by_training = losses(rows[:0])
+    other = preprocessed(least, 1)
+    assert losses(other) != by_training
+    assert losses(other[:-1]) == by_training
+    assert losses(np.repeat(other[:1], 100, axis=0)) == by_training
+
+
+def test_the_loss_is_that_of_the_paper():
+    """Squared error over columns, plus lambda 1 times energy, plus lambda 2 times penalty."""
+    parameters = AegmmParameters(
+        components=2, latent=2, hidden=[5], energy_weight=0.7, covariance_weight=0.02, epsilon=0.05
+    )
+    nets = _Nets(Aegmm, parameters, 4, torch.Generator().manual_seed(3), "cpu")
+    batch = torch.from_numpy(preprocessed(30, n_columns=4))
+    with torch.inference_mode():
+        loss = float(nets._loss(batch, None))
+
+    def net(values, layers):
+        *hidden, (weight, bias) = [[w.detach().double().numpy() for w in pair] for pair in layers]
+        for w, b in hidden:
+            values = np.tanh(values @ w.T + b)
+        return values @ weight.T + bias
+
+    rows = batch.double().numpy()
+    code = net(rows, nets.encoder)
+    rebuilt = net(code, nets.decoder)
+    looks = zip(rows.tolist(), code.tolist(), rebuilt.tolist(), strict=True)
+    features = [naive_gmm.features(*look) for look in looks]
+    shares = np.exp(net(np.array(features), nets.estimator))
+    shares /= shares.sum(axis=1, keepdims=True)
+    width = parameters.n_features
+    parts = naive_gmm.mixture(features, shares.tolist(), [parameters.epsilon] * width)
+    energy = np.mean([naive_gmm.energy(line, parts) for line in features])
+    penalty = sum(1 / cov[d][d] for _, _, cov in parts for d in range(width))
+    squared = ((rows - rebuilt) ** 2).sum(axis=1).mean()
+
+    assert loss == pytest.approx(squared + 0.7 * energy + 0.02 * penalty, rel=1e-4)
+    assert abs(energy - penalty) > 1
+
+
+def test_chances_of_components_are_shares_of_their_densities():
+    """Of each row they sum to 1; a component without weight has none."""
+    mixture = made(8)
+    without = Mixture(np.array([0.25, 0.0, 0.75]), mixture.mean, mixture.cholesky)
+    rows = np.random.default_rng(9).normal(size=(40, 3)) * 3
+    for one in (mixture, without):
+        alone = [
+            [math.exp(-naive_gmm.energy(row, [part])) if part[0] else 0.0 for part in parts_of(one)]
+            for row in rows.tolist()
+        ]
+        want = np.array(alone) / np.sum(alone, axis=1, keepdims=True)
+
+        np.testing.assert_allclose(_expect(one, rows), want, rtol=1e-8, atol=1e-12)
 
 
 def test_refining_finds_clouds_that_the_memberships_did_not():
@@ -237,6 +317,12 @@ def test_a_variational_code_costs_its_divergence():
         ("mixture.weight", lambda a: a - 1, "want shares"),
         ("mixture.cholesky", lambda a: -a, "want lower triangles"),
         ("mixture.cholesky", lambda a: a + 1e-3, "want lower triangles"),
+        ("mixture.cholesky", lambda a: a * 1e-160, "diagonals from 1e-150 on"),
+        (
+            "mixture.cholesky",
+            lambda a: np.where(np.eye(len(a[0])), 1e-100, np.tril(np.full_like(a, 1e200), -1)),
+            "want lower triangles with an inverse",
+        ),
     ],
 )
 def test_refuses_a_mixture_that_is_none(key, change, text):

@@ -16,7 +16,9 @@ from tapwatch.detect.detectors.descent import (
 )
 from tapwatch.detect.detectors.layers import activate, forward, paired
 from tapwatch.detect.registry import DETECTORS
+from tapwatch.errors import ConfigError
 from tests.detect import naive
+from tests.detect.kinds import shaped
 from tests.detect.made import N_PREPROCESSED as N_COLUMNS
 from tests.detect.made import preprocessed as rows_of
 
@@ -272,7 +274,7 @@ def test_a_constant_schedule_leaves_the_step_size():
             before = weights[0].item()
 
         rows = torch.zeros(4, 1)
-        descend(weights, slope, rows, rows, parameters, torch.Generator(), note)
+        descend(weights, slope, rows, rows, parameters, torch.Generator(), note, "ae")
 
         # Of a constant slope the step of Adam is its step size.
         assert sizes == pytest.approx([1e-3 * x for x in wanted], rel=1e-2)
@@ -294,6 +296,19 @@ def test_the_last_weights_are_kept_where_they_are_asked_for():
     assert [epoch.number for epoch in told] == list(range(1, 13))
     assert loss(last) == pytest.approx(told[-1].validation_loss, rel=1e-5)
     assert loss(best) < 0.99 * loss(last)
+
+
+@pytest.mark.parametrize("name", ["ae", "vae", "lstm_ae"])
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_fit_that_learns_nothing_is_refused(name, keep):
+    """Values whose squares no float32 holds: the detector is named, and what it wants."""
+    kind = DETECTORS[name]
+    parameters = kind.parameters_type.model_validate({"epochs": 2, "keep": keep})
+    rows = shaped(rows_of(60) * np.float32(1e30), parameters)
+    with pytest.raises(ConfigError, match=f"detector = '{name}': want scaled rows") as refused:
+        kind.fit(rows, rows[:9], parameters, seed=0)
+
+    assert "loss is not finite" in str(refused.value)
 
 
 @pytest.mark.parametrize("moment", [1.0, 1.5, 2.0, 4.0, 8.0])

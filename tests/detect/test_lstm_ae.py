@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from tapwatch.detect.detectors.lstm_ae import LstmAe, LstmAeParameters
 from tapwatch.detect.preprocess import fit_preprocess
@@ -99,6 +100,19 @@ def test_what_is_broken_is_not_absent():
     error = detector.score(blocks)
 
     assert np.isfinite(error).tolist() == [False, False, False, True]
+
+
+def test_blocks_are_left_as_they_are():
+    """Also where they lie step by step in memory, as torch would have its own arrays."""
+    detector = fitted()
+    blocks = torch.zeros(4, 64, 13).numpy().transpose(1, 0, 2)
+    blocks[:] = shaped(preprocessed(64), detector.parameters)
+    before = blocks.copy()
+    first = detector.score(blocks)
+
+    assert np.isnan(before).any()
+    np.testing.assert_array_equal(blocks, before)
+    assert detector.score(before).tobytes() == first.tobytes()
 
 
 def test_order_tells():

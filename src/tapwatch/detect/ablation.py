@@ -68,9 +68,11 @@ class Usual:
         return row
 
     def expected(self, n_rows: int) -> Rows:
-        """The medians, and the means of words, for each of n_rows rows, (n_rows, n_columns).
+        """What is usual, for each of n_rows rows, (n_rows, n_columns).
 
-        Whoever reads classes out of it takes the largest input of each: the most frequent word.
+        That is the median of an input; of one that is 0 or one height, as those of words are, its
+        mean, unless that is 0. Whoever reads classes out of it takes the largest input of each: the
+        most frequent word.
         """
         row = np.where(self.words > 0, self.words, self.median).astype(np.float32)
         return np.tile(row, (n_rows, 1))

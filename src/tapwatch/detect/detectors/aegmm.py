@@ -23,7 +23,7 @@ from tapwatch.detect.detector import (
     refuse_others,
     silent,
 )
-from tapwatch.detect.detectors.descent import on_cpu, running_chances
+from tapwatch.detect.detectors.descent import not_finite, on_cpu, running_chances
 from tapwatch.detect.detectors.layers import (
     encode,
     forward,
@@ -102,11 +102,10 @@ class Aegmm(Detector):
 
     The features are the bottleneck of an autoencoder and measures of its reconstruction: the
     relative Euclidean distance |x - x'| / |x|, the cosine similarity and, if wanted, the root mean
-    square of x - x'. A small net says which
-    component a row is of; what is minimised is the squared error of the reconstruction plus the
-    energy of the batch under the mixture of its own memberships, plus a penalty on variances that
-    vanish. The mixture that is kept is that of all training rows, refined by
-    expectation-maximisation.
+    square of x - x'. A small net says which component a row is of; what is minimised is the squared
+    error of the reconstruction plus the energy of the batch under the mixture of its own
+    memberships, plus a penalty on variances that vanish. The mixture that is kept is that of all
+    training rows, refined by expectation-maximisation.
 
     The energy is minus a logarithm of a density and may be below 0. The score is what it is above
     the least energy that there can be, that of a row on the means of all components at once:
@@ -134,7 +133,6 @@ class Aegmm(Detector):
         self._usual = usual
         self._encoder, self._decoder = encoder, decoder
         self._wide_encoder, self._wide_decoder = widened(encoder), widened(decoder)
-        self.skipped_batches = 0
 
     @classmethod
     def widths(cls, parameters: AegmmParameters, n_columns: int) -> tuple[list[int], list[int]]:
@@ -161,13 +159,11 @@ class Aegmm(Detector):
         with one_thread():
             generator = torch.Generator().manual_seed(seed)
             nets = _Nets(cls, parameters, rows.shape[1], generator, device)
-            held = torch.from_numpy(validation if len(validation) else rows)
-            nets.descend(torch.from_numpy(rows), held[:_VALIDATION_ROWS], progress)
+            held = torch.from_numpy(_judging(validation, rows, parameters))
+            nets.descend(torch.from_numpy(rows), held, progress)
             features, membership = nets.measure(rows)
             mixture = fit_mixture(features, membership, parameters.epsilon, parameters.refine)
-        fitted = cls(parameters, nets.encoder, nets.decoder, mixture, Usual.fit(rows))
-        fitted.skipped_batches = nets.skipped
-        return fitted
+        return cls(parameters, nets.encoder, nets.decoder, mixture, Usual.fit(rows))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Weights and biases, float32, and the mixture, float64."""
@@ -245,6 +241,20 @@ def features_of(rows: "Tensor", code: "Tensor", rebuilt: "Tensor", absolute: boo
     return torch.cat([code.double(), torch.stack(measures, 1)], 1)
 
 
+def _judging(validation: Rows, rows: Rows, parameters: AegmmParameters) -> Rows:
+    """Rows that tell when to stop: those of validation, if they can make the mixture.
+
+    The densities of few rows, or of rows that are all alike, have no spread, so that the penalty
+    is all that is left, and it grows with every step that tells rows better: the first epoch would
+    be the best. Then the training rows tell.
+    """
+    held = validation[:_VALIDATION_ROWS]
+    least = parameters.components * (parameters.n_features + 1)
+    if len(held) < least or len(np.unique(held, axis=0)) < least:
+        held = rows[:_VALIDATION_ROWS]
+    return held
+
+
 class _Nets:
     """The three nets while they are fitted: encoder, decoder, estimator of memberships."""
 
@@ -263,7 +273,6 @@ class _Nets:
         drawn = [w for widths in (encoder, decoder, estimator) for w in initial(widths, generator)]
         self._weights = [w.to(device).requires_grad_() for w in drawn]
         self._part()
-        self.skipped = 0
 
     def _part(self) -> None:
         n_encoder, n_decoder, _ = self._sizes
@@ -272,7 +281,13 @@ class _Nets:
         self.estimator = paired(self._weights[n_encoder + n_decoder :])
 
     def descend(self, rows: "Tensor", validation: "Tensor", progress: Progress) -> None:
-        """Run the epochs; the weights of the best one are left, on the CPU."""
+        """Run the epochs; the weights of the best one are left, on the CPU.
+
+        Raises
+        ------
+        ConfigError
+            No epoch had a finite loss.
+        """
         import torch
 
         parameters = self.parameters
@@ -294,11 +309,16 @@ class _Nets:
             progress(Epoch(number, parameters.epochs, train_loss, loss, is_best))
             if stale >= parameters.patience:
                 break
+        if not math.isfinite(best_loss):
+            raise not_finite(self.kind.name)
         self._weights = best
         self._part()
 
     def _epoch(self, rows: "Tensor", chances: "Tensor", optimiser: Any) -> float:
-        """Take the steps of one epoch; the mean loss of those that could be taken."""
+        """Take the steps of one epoch; the mean loss of those that could be taken.
+
+        A batch whose loss is not finite, or has none, teaches nothing; the next one may.
+        """
         import torch
 
         least, most = _EPOCH_STEPS
@@ -310,7 +330,6 @@ class _Nets:
             batch = rows[index.clamp_(max=len(rows) - 1)].to(self._weights[0].device)
             loss = self._loss(batch, self.generator)
             if loss is None or not bool(torch.isfinite(loss)):
-                self.skipped += 1
                 continue
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -115,6 +115,7 @@ class Autoencoder(Detector):
                 parameters,
                 generator,
                 progress,
+                cls.name,
             )
         return cls(parameters, paired(kept))
 

@@ -3,6 +3,7 @@
 Shared by the detectors that are trained by gradient descent on a loss that each row has alone.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from tapwatch.detect.detector import CHUNK_ROWS, Epoch, Parameters, Progress
+from tapwatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +61,7 @@ def descend(
     parameters: DescentParameters,
     generator: Any,
     progress: Progress,
+    name: str,
 ) -> list["Tensor"]:
     """Run the epochs; return the weights that are kept, on the CPU.
 
@@ -75,6 +78,13 @@ def descend(
         Of the CPU; everything random is drawn from it.
     progress : callable
         Told after every epoch.
+    name : str
+        Of the detector, for who reads the refusal.
+
+    Raises
+    ------
+    ConfigError
+        No epoch had a finite loss, or the last one that is to be kept had none.
     """
     import torch
 
@@ -98,7 +108,14 @@ def descend(
         progress(Epoch(number, parameters.epochs, train_loss, loss, is_best))
         if stale >= parameters.patience and parameters.keep == "best":
             break
+    if not math.isfinite(loss if parameters.keep == "last" else best_loss):
+        raise not_finite(name)
     return best if parameters.keep == "best" else on_cpu(weights)
+
+
+def not_finite(name: str) -> ConfigError:
+    """What a fit that has learnt nothing ends in, but for rows that nobody scaled."""
+    return ConfigError("detector", name, "scaled rows", "its loss is not finite")
 
 
 def on_cpu(weights: list["Tensor"]) -> list["Tensor"]:

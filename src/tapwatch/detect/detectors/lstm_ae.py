@@ -127,6 +127,7 @@ class LstmAe(Detector):
                 parameters,
                 generator,
                 progress,
+                cls.name,
             )
         return cls(parameters, n_columns, tuple(kept))
 
@@ -176,11 +177,10 @@ class LstmAe(Detector):
     def _encode(self, rows: Rows, absent: NDArray[np.bool_]) -> "Tensor":
         steps = []
         for k in range(self._n_rows):
-            step = padded(rows[:, k])
-            # Never of the newest row, so that what is written to is a copy.
-            if absent[:, k].any():
-                step.numpy()[: len(rows)][absent[:, k]] = 0
-            steps.append(step)
+            step = rows[:, k]
+            if absent[:, k].any():  # never of the newest row
+                step = np.where(absent[:, k, None], np.float32(0), step)
+            steps.append(padded(step))
         return _encoded(steps, padded((~absent).astype(np.float32)), self._wide)
 
     def _squared(self, rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

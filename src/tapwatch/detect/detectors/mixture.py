@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _LEAST_WEIGHT: Final = 1e-9
 #: Under the ridge of features that do not vary at all.
 _LEAST_VARIANCE: Final = 1e-12
+#: What stands on the diagonal of a stored factor, at least: far below any fit's, and its square is
+#: above 0.
+_LEAST_ROOT: Final = 1e-150
 #: Rows that expectation-maximisation goes over, at most; the last step takes all.
 _REFINE_ROWS: Final = 32_768
 _LOG_2_PI: Final = math.log(2 * math.pi)
@@ -105,9 +108,22 @@ class Mixture:
         if not ((weight >= 0).all() and abs(weight.sum() - 1) < 1e-6):
             raise ArtifactError(f"array {ARRAYS[0]}: want shares >= 0 that sum to 1")
         diagonal = np.einsum("kdd->kd", cholesky)
-        if not ((diagonal > 0).all() and (np.triu(cholesky, 1) == 0).all()):
-            raise ArtifactError(f"array {ARRAYS[2]}: want lower triangles, diagonals above 0")
+        if not ((diagonal >= _LEAST_ROOT).all() and (np.triu(cholesky, 1) == 0).all()):
+            raise ArtifactError(
+                f"array {ARRAYS[2]}: want lower triangles, diagonals from {_LEAST_ROOT} on"
+            )
+        if not _have_inverses(cholesky):
+            raise ArtifactError(f"array {ARRAYS[2]}: want lower triangles with an inverse")
         return cls(weight, mean, cholesky)
+
+
+def _have_inverses(factors: NDArray[np.float64]) -> bool:
+    """Whether all matrices (K, D, D) have an inverse within float64's range."""
+    try:
+        with np.errstate(all="ignore"):
+            return bool(np.isfinite(np.linalg.inv(factors)).all())
+    except np.linalg.LinAlgError:
+        return False
 
 
 def batch_energy(

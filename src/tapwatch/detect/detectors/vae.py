@@ -139,6 +139,7 @@ class Vae(Detector):
                 parameters,
                 generator,
                 progress,
+                cls.name,
             )
         return cls(parameters, paired(kept[:n_encoder]), paired(kept[n_encoder:]))
 

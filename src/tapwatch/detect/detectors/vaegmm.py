@@ -24,7 +24,7 @@ class VaegmmParameters(AegmmParameters):
 
 
 class Vaegmm(Aegmm):
-    """A mixture over the mean of a variational code and two measures of the reconstruction."""
+    """A mixture over the mean of a variational code and measures of its reconstruction."""
 
     name = "vaegmm"
     parameters_type = VaegmmParameters
