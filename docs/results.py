@@ -164,6 +164,8 @@ def _protocol(document: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         rows = [row for row in document["rows"] if row["section"] == section]
         floor = [row for row in document["floor"] if row["section"] == section]
+        if not rows:  # its figures are in tables of its own
+            continue
         yield from _merits(rows, floor)
         yield from _classes(rows)
         for warning in document["audit"].get(section, {}).get("warnings", []):

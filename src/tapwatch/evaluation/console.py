@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tapwatch.alerts.console import printable
 from tapwatch.evaluation.output import all_tables
-from tapwatch.evaluation.protocol import TextTable
+from tapwatch.evaluation.protocol import Statement, TextTable
 from tapwatch.evaluation.results import Results, Row, SectionResults, Spread
 
 #: Figure of merit -> its heading, in order.
@@ -35,6 +35,8 @@ def render(results: Results, console: Console) -> None:
     console.print(Text(f"{results.protocol.name}: {results.protocol.title}", style="bold"))
     seeds = ", ".join(map(str, results.seeds))
     console.print(Text(f"seeds: {seeds}; mean ± sd over them"))
+    if results.protocol.statement is not None:
+        _render_statement(results.protocol.statement, console)
     for section in results.sections:
         _render_section(section, console)
     for table in all_tables(results):
@@ -44,8 +46,7 @@ def render(results: Results, console: Console) -> None:
 def _render_section(section: SectionResults, console: Console) -> None:
     statement = section.section.statement
     console.print(Text(f"\n{section.section.name}", style="bold"))
-    for key in ("split", "orientation", "threshold", "avoids"):
-        console.print(Text(f"  {key}: {getattr(statement, key)}"))
+    _render_statement(statement, console)
     for key, fact in section.split.facts.items():
         if fact not in ({}, None, [], ""):
             console.print(Text(printable(f"  {key.replace('_', ' ')}: {_fact(fact)}")))
@@ -65,6 +66,11 @@ def _render_section(section: SectionResults, console: Console) -> None:
     _render_classes(section, console)
     for warning in section.audit["warnings"]:
         console.print(Text(f"  audit: {printable(warning)}", style="yellow"))
+
+
+def _render_statement(statement: Statement, console: Console) -> None:
+    for key in ("split", "orientation", "threshold", "avoids"):
+        console.print(Text(f"  {key}: {getattr(statement, key)}"))
 
 
 def _fact(fact: Any) -> str:
@@ -136,8 +142,8 @@ def _short(number: float) -> str:
 
 
 def _value(cell: Any) -> str:
-    if cell is None:
-        return ""
+    if cell is None or isinstance(cell, bool):
+        return {None: "", True: "yes", False: "no"}[cell]
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 

@@ -27,8 +27,8 @@ def as_document(results: Results) -> dict[str, Any]:
         "title": results.protocol.title,
         "command": results.command,
         "statement": {
-            s.section.name: {key: getattr(s.section.statement, key) for key in _STATEMENT}
-            for s in sections
+            name: {key: getattr(statement, key) for key in _STATEMENT}
+            for name, statement in statements(results).items()
         },
         "data": [
             {
@@ -69,6 +69,13 @@ def write(results: Results, folder: Path) -> None:
 def as_text(results: Results) -> str:
     """The JSON as it stands in the file."""
     return json.dumps(as_document(results), indent=2, allow_nan=False) + "\n"
+
+
+def statements(results: Results) -> dict[str, Statement]:
+    """What is said before the numbers: of each section, or of a protocol without any."""
+    own = results.protocol.statement
+    told = {} if own is None else {results.protocol.name: own}
+    return told | {s.section.name: s.section.statement for s in results.sections}
 
 
 def all_tables(results: Results) -> list[TextTable]:

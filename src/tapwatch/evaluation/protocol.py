@@ -283,3 +283,5 @@ class Protocol:
     n_seeds: int = 5
     run: Callable[[Context], "Results"] | None = None
     """In place of split, fit and score; may call `run.run_sections` for parts that fit."""
+    statement: Statement | None = None
+    """Of a `run` without sections; a section has its own."""

@@ -23,11 +23,11 @@ from tapwatch.evaluation.protocol import (
     Needs,
     Protocol,
     Scores,
+    Statement,
     TextTable,
-    Values,
 )
 from tapwatch.evaluation.results import Results
-from tapwatch.evaluation.rows import is_normal, usable_columns
+from tapwatch.evaluation.rows import is_normal, only_rows, usable_columns
 from tapwatch.evaluation.run import read_tables
 from tapwatch.training.calibrate import score_rows
 from tapwatch.training.fit import fit_rows, split_settings
@@ -39,12 +39,16 @@ RISKS: Final = (1e-2, 1e-3, 1e-4)
 #: What the target allows between the realised rate and the budget, up and down.
 WITHIN: Final = 1.5
 DETECTORS: Final = ("ae", "robust_z")
+LEAST_ROWS: Final = 1000
 _LEARNT: Final = 0.3
 _CALIBRATED: Final = 0.35
 
 #: Rows of the stream before and after the drift, drawn from held-out rows with replacement.
 _BEFORE: Final = 20_000
 _AFTER: Final = 80_000
+#: Of those after it, at whose rate is looked: the first and the last ones.
+_AT_ONCE: Final = 2_000
+_AT_LAST: Final = _AFTER // 2
 _DRIFT_RISKS: Final = (1e-2, 1e-3)
 #: The benign drift: errors grow by this factor.
 _GROWTH: Final = 2.0
@@ -56,11 +60,10 @@ def run(context: Context) -> Results:
     tables, data = read_tables(context)
     if tables.train is None:
         raise ConfigError("--train", None, "a labelled table or benign captures")
-    benign = tables.train.values[is_normal(tables.train.labels)]
-    if not len(benign):
-        benign = tables.train.values  # captures have no labels
-    if len(benign) < 1000:
-        raise ConfigError("--train", f"{len(benign)} benign rows", "1,000 or more")
+    table = benign_of(tables.train)
+    if len(table) < LEAST_ROWS:
+        want = f"{LEAST_ROWS:,} or more, labelled benign, normal or 0 where rows have labels"
+        raise ConfigError("--train", f"{len(table)} benign rows", want)
     rates: list[tuple[str | int | float | None, ...]] = []
     recoveries: list[tuple[str | int | float | None, ...]] = []
     traces: dict[str, NDArray[np.float64]] = {}
@@ -70,7 +73,7 @@ def run(context: Context) -> Results:
             held = []
             for seed in seeds:
                 context.talk.begin(f"{detector}, {order}, seed {seed}", 0)
-                held.append(_errors(benign, tables.train, detector, seed, order == "shuffled"))
+                held.append(held_out(table, detector, seed, is_shuffled=order == "shuffled"))
             rates += _rates(detector, order, held)
             if order == "shuffled":
                 more, trace = _recoveries(detector, held)
@@ -82,27 +85,46 @@ def run(context: Context) -> Results:
         context.seeds,
         tables=(_rate_table(rates), _recovery_table(recoveries)),
         figures=(_rate_figure(rates), _recovery_figure(traces)),
-        facts={"benign_rows": len(benign)},
+        facts={"benign_rows": len(table)},
     )
 
 
-def _errors(
-    benign: Values, table: Labelled, detector: str, seed: int, is_shuffled: bool
+def benign_of(table: Labelled) -> Labelled:
+    """Rows labelled benign, in the order of time; all of them where no row has a label."""
+    # Captures have no labels: the operator says that they are benign.
+    benign = np.flatnonzero(is_normal(table.labels) | (table.labels == "").all())
+    return only_rows(table, benign[np.argsort(table.time_ns[benign], kind="stable")])
+
+
+def parts_of(
+    n_rows: int, seed: int, *, is_shuffled: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Places of rows that learn, that calibrate and that are held out; no row is in two."""
+    order = np.random.default_rng(seed).permutation(n_rows) if is_shuffled else np.arange(n_rows)
+    cut, end = int(_LEARNT * n_rows), int((_LEARNT + _CALIBRATED) * n_rows)
+    return order[:cut], order[cut:end], order[end:]
+
+
+def held_out(
+    table: Labelled, detector: str, seed: int, *, is_shuffled: bool
 ) -> tuple[Scores, Scores]:
     """Errors of calibration rows and of held-out rows."""
-    n = len(benign)
-    order = np.random.default_rng(seed).permutation(n) if is_shuffled else np.arange(n)
-    cut, end = int(_LEARNT * n), int((_LEARNT + _CALIBRATED) * n)
+    learn, calibrate, test = parts_of(len(table), seed, is_shuffled=is_shuffled)
     settings, parameters = split_settings(detector, {})
-    columns = usable_columns(table)
     learnt = fit_rows(
-        benign[order[:cut]], table.schema, columns, detector, settings, parameters, seed=seed
+        table.values[learn],
+        table.schema,
+        usable_columns(table),
+        detector,
+        settings,
+        parameters,
+        seed=seed,
     )
-    calibration, test = (
-        score_rows(benign[part], learnt.preprocess, learnt.detector)
-        for part in (order[cut:end], order[end:])
+    calibration, held = (
+        score_rows(table.values[part], learnt.preprocess, learnt.detector)
+        for part in (calibrate, test)
     )
-    return calibration, test
+    return calibration, held
 
 
 def _rates(
@@ -119,9 +141,7 @@ def _rates(
             mean = float(np.mean(found))
             sd = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
             is_within = risk / WITHIN <= mean <= risk * WITHIN
-            rows.append(
-                (detector, order, method, risk, n_rows, mean, sd, mean / risk, str(is_within))
-            )
+            rows.append((detector, order, method, risk, n_rows, mean, sd, mean / risk, is_within))
     return rows
 
 
@@ -140,8 +160,8 @@ def _recoveries(
             drifted, last, settled = [], [], []
             for seed, (calibration, test) in enumerate(held):
                 flagged, moved = _stream(calibration, test, risk, policy, seed)
-                drifted.append(flagged[_BEFORE : _BEFORE + 2000].mean())
-                last.append(flagged[-_AFTER // 2 :].mean())
+                drifted.append(flagged[_BEFORE : _BEFORE + _AT_ONCE].mean())
+                last.append(flagged[-_AT_LAST:].mean())
                 settled.append(moved)
                 if seed == 0:
                     traces[f"{detector}, {policy}, {risk:g}"] = (
@@ -200,7 +220,7 @@ def _rate_table(rows: list[tuple[str | int | float | None, ...]]) -> TextTable:
         "Held-out benign rows that are flagged, against the budget",
         (
             *("detector", "order", "method", "budget", "rows", "realised", "sd", "ratio"),
-            "within a factor of 1.5",
+            f"within a factor of {WITHIN:g}",
         ),
         tuple(rows),
     )
@@ -211,8 +231,8 @@ def _recovery_table(rows: list[tuple[str | int | float | None, ...]]) -> TextTab
         "recovery",
         f"After {_BEFORE:,} rows all errors grow by a factor of {_GROWTH:g}",
         (
-            *("detector", "policy", "budget", "rate of the first 2,000 rows after it"),
-            *("rate of the last 40,000 rows", "ratio", "rows to the last move, at most"),
+            *("detector", "policy", "budget", f"rate of the first {_AT_ONCE:,} rows after it"),
+            *(f"rate of the last {_AT_LAST:,} rows", "ratio", "rows to the last move, at most"),
             "rows that are promised",
         ),
         tuple(rows),
@@ -258,5 +278,17 @@ PROTOCOL: Final = Protocol(
     name="calibration",
     title="Calibration: promised against realised rates, and recovery after benign drift",
     needs=Needs(train="a labelled table, or benign captures (with --view)", view=None),
+    statement=Statement(
+        split=f"{_LEARNT:.0%} of the benign rows learn, {_CALIBRATED:.0%} calibrate, the others "
+        "are held out: once at random by each seed, once in the order of time.",
+        orientation="Benign rows alone; where no row of the files has a label, all are benign.",
+        contamination="None: rows labelled otherwise are left out.",
+        scaling="Fitted on the rows learnt from.",
+        threshold="By each method, for each budget, from the errors of the calibration rows alone.",
+        metric="The share of held-out rows that is flagged, over the budget; after the drift, rows "
+        "until the threshold stands again.",
+        avoids="A rate told of the rows that the threshold was found on. The drift is made: errors "
+        f"of held-out rows, drawn with replacement, grow by a factor of {_GROWTH:g}.",
+    ),
     run=run,
 )

@@ -99,12 +99,18 @@ def _page(results: Results, note: Note) -> Iterator[str]:
             for k, section in enumerate(results.sections)
         )
         yield "<nav>Sections: " + " ".join(links) + "</nav>"
+    if results.protocol.statement is not None:
+        yield _stated(results.protocol.statement)
     yield from _data(results)
     for k, section in enumerate(results.sections):
         note(f"writing report.html: {section.section.name}, {len(section.rows)} contenders")
         yield from _section(results, section, k)
     yield from _own(results)
     yield "</body>\n</html>"
+
+
+def _stated(statement: Statement) -> str:
+    return facts({key: getattr(statement, key) for key in Statement.__dataclass_fields__})
 
 
 def _data(results: Results) -> Iterator[str]:
@@ -127,8 +133,7 @@ def _left_out(counts: Mapping[str, int]) -> str:
 
 def _section(results: Results, section: SectionResults, number: int) -> Iterator[str]:
     yield f'<h2 id="s{number}">{text(section.section.name)}</h2>'
-    statement = section.section.statement
-    yield facts({key: getattr(statement, key) for key in Statement.__dataclass_fields__})
+    yield _stated(section.section.statement)
     if section.split.facts:
         yield facts(section.split.facts)
     yield f"<h3>Results</h3>\n<p>{text(_READING)}</p>"

@@ -1,0 +1,104 @@
+"""Promised against realised rates: which rows are benign, in which order, and what is said."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tapwatch.config import Config
+from tapwatch.errors import ConfigError
+from tapwatch.evaluation.console import render
+from tapwatch.evaluation.output import as_text
+from tapwatch.evaluation.protocol import Context, Inputs, Labelled, Statement
+from tapwatch.evaluation.protocols import calibration
+from tapwatch.evaluation.report.page import as_html
+from tapwatch.evaluation.run import run
+from tests.evaluation import kdd_like
+
+
+class Silent:
+    """Is told, and says nothing."""
+
+    def note(self, text):
+        pass
+
+    def begin(self, what, of):
+        pass
+
+    def epoch(self, epoch):
+        pass
+
+    def done(self, outcome):
+        pass
+
+
+def table(labels, times):
+    """Rows that hold their own number."""
+    values = np.zeros((len(labels), len(kdd_like.SCHEMA.names)), np.float32)
+    values[:] = np.arange(len(labels))[:, None]
+    return Labelled(values, np.array(labels), np.array(times, np.int64), kdd_like.SCHEMA)
+
+
+def test_benign_rows_are_those_that_say_so_in_the_order_of_time():
+    """Rows of one moment keep their order; a row without a label among others is not benign."""
+    made = table(["normal", "smurf", "BENIGN", "normal", "", "benign"], [5, 0, 3, 3, 1, 9])
+
+    benign = calibration.benign_of(made)
+
+    assert benign.values[:, 0].tolist() == [2, 3, 0, 5]
+    assert benign.time_ns.tolist() == [3, 3, 5, 9]
+
+
+def test_rows_are_all_benign_only_where_none_has_a_label():
+    """As those of captures; a table of attacks has no benign row."""
+    assert len(calibration.benign_of(table([""] * 3, [2, 1, 0]))) == 3
+    assert calibration.benign_of(table([""] * 3, [2, 1, 0])).values[:, 0].tolist() == [2, 1, 0]
+    assert len(calibration.benign_of(table(["smurf", "", "satan"], [0, 1, 2]))) == 0
+
+
+@pytest.mark.parametrize("is_shuffled", [True, False])
+def test_no_row_learns_calibrates_or_is_held_out_twice(is_shuffled):
+    """Three tenths learn, 35 % calibrate, all others are held out: together they are all."""
+    learn, calibrate, held = calibration.parts_of(1000, 3, is_shuffled=is_shuffled)
+
+    assert (len(learn), len(calibrate), len(held)) == (300, 349, 351)
+    assert sorted([*learn, *calibrate, *held]) == list(range(1000))
+    assert ([*learn, *calibrate, *held] == list(range(1000))) is not is_shuffled
+
+
+def test_a_table_of_attacks_is_refused(tmp_path):
+    """Its rows are not taken for benign ones."""
+    path = kdd_like.write(tmp_path / "x", {"smurf": 1200})
+
+    with pytest.raises(ConfigError, match="--train = '0 benign rows': want 1,000 or more"):
+        run(context(path))
+
+
+def context(path):
+    """What a run of one cheap detector needs."""
+    inputs = Inputs(train=(path,), view="kdd")
+    return Context(calibration.PROTOCOL, inputs, (0, 1), ("robust_z",), Silent(), Config())
+
+
+def test_what_is_stated_stands_before_the_figures(tmp_path, monkeypatch, capsys):
+    """In the JSON, on the console and in the report; whether a rate is near is yes or no."""
+    from rich.console import Console
+
+    monkeypatch.setattr(calibration, "_DRIFT_RISKS", (1e-2,))
+    for name, n_rows in (("_BEFORE", 4000), ("_AFTER", 8000), ("_AT_LAST", 3000)):
+        monkeypatch.setattr(calibration, name, n_rows)
+    results = run(context(kdd_like.write(tmp_path / "x", {"normal": 1000})))
+
+    document = json.loads(as_text(results))
+    render(results, Console(width=160))
+
+    assert list(document["statement"]["calibration"]) == list(Statement.__dataclass_fields__)
+    printed = capsys.readouterr().out
+    page = as_html(results)
+    for text in ("30% of the benign rows learn, 35% calibrate", "Benign rows alone"):
+        assert text in printed.replace("\n", " ")
+        assert text in page
+    rates, recovery = document["tables"]
+    assert rates["headings"][-1] == "within a factor of 1.5"
+    assert {type(row[-1]) for row in rates["rows"]} == {bool}
+    assert "rate of the last 3,000 rows" in recovery["headings"]
