@@ -117,6 +117,21 @@ def test_without_validation_rows_beta_is_that_of_kinds_against_one_another():
     assert fitted(rows[[0, 0, 0]]).arrays()["beta"][0] == 0
 
 
+def test_validation_rows_that_are_all_remembered_do_not_shut_the_memory():
+    """Their errors are 0: beta is that of kinds. One that is given stays."""
+    rows = preprocessed(64, n_columns=4)
+    parameters = MemoryAeParameters(memory=64, epochs=2)
+    detector = MemoryAe.fit(rows, rows[:20], parameters, seed=0)
+    alone = MemoryAe.fit(rows, rows[:0], parameters, seed=0)
+    beta = detector.arrays()["beta"][0]
+
+    assert (detector.score(rows[:20]) == 0).all()
+    assert beta > 0
+    assert beta == pytest.approx(alone.arrays()["beta"][0], rel=1e-3)
+    given = MemoryAe.fit(rows, rows[:20], parameters.model_copy(update={"beta": 0.0}), seed=0)
+    assert given.arrays()["beta"][0] == 0
+
+
 def test_refuses_a_step_that_nothing_can_follow():
     """The next would overflow."""
     detector = fitted(preprocessed(8, n_columns=4))

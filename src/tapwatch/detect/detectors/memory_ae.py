@@ -28,7 +28,8 @@ _ARRAYS: Final = frozenset({"weight", "bias", "codes", "rows", "at", "used", "be
 _EPOCH_STEPS: Final = (200, 2000)
 #: Where no beta is given: so many of the validation rows are near enough to be remembered.
 _BETA_QUANTILE: Final = 0.9
-#: Where there are no such rows: so many of the kinds that are remembered are as near to another.
+#: Where there are no such rows, or all are remembered: so many of the kinds that are remembered are
+#: as near to another.
 _KINDS_QUANTILE: Final = 0.5
 #: A row's kind is drawn with this power of its number of rows: rare kinds are remembered too.
 _BALANCE: Final = 0.25
@@ -51,8 +52,8 @@ class MemoryAeParameters(Parameters):
     """Weight of each neighbour as a share of the one before it; at 0 only the nearest counts."""
     beta: Annotated[float, Field(ge=0)] | None = None
     """Error up to which a row is remembered; by default one that 90 % of the validation rows do
-    not exceed. Where there are none, and all training rows are remembered, it is that of half of
-    the kinds of rows, each against the others."""
+    not exceed. Where that is 0, and where there are none and all training rows are remembered, it
+    is that of half of the kinds of rows, each against the others."""
     novelty: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Error from which on a row is remembered, as a share of beta: what is known already shall
     not push out what is not. 0 is as published."""
@@ -139,15 +140,16 @@ class MemoryAe(OnlineDetector):
         kinds = np.sort(np.unique(remembered, axis=0, return_index=True)[1])
         if parameters.renewal == "unused":
             arrays["used"][kinds] = 1  # so that copies are the first to go
-        if parameters.beta is not None:
-            arrays["beta"][0] = parameters.beta
-        elif not len(validation) and len(rows) == len(remembered):
-            arrays["beta"][0] = np.quantile(_apart(arrays["codes"][kinds]), _KINDS_QUANTILE)
-        else:
+        beta = parameters.beta
+        if beta is None and (len(validation) or len(rows) > len(remembered)):
             judged = validation if len(validation) else rows
             sample = judged[:: max(1, len(judged) // CHUNK_ROWS)]
             errors = cls(parameters, n_columns, arrays).score(sample)
-            arrays["beta"][0] = np.quantile(errors, _BETA_QUANTILE)
+            # At 0 nothing that differs from the memory could ever enter it.
+            beta = float(np.quantile(errors, _BETA_QUANTILE)) or None
+        if beta is None:
+            beta = float(np.quantile(_apart(arrays["codes"][kinds]), _KINDS_QUANTILE))
+        arrays["beta"][0] = beta
         return cls(parameters, n_columns, arrays)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
