@@ -1,21 +1,34 @@
 """Out-of-order segments of an export: what learns, what tests, and the notebook's columns."""
 
 import csv
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tapwatch.config import Config
-from tapwatch.errors import ConfigError
-from tapwatch.evaluation.protocol import Tables
+from tapwatch.errors import CaptureError, ConfigError
+from tapwatch.evaluation.protocol import Context, Inputs, Tables
 from tapwatch.evaluation.protocols import seed_002
 from tapwatch.evaluation.rows import read_labelled
+from tests.evaluation.test_calibration import Silent
 
 N_ROWS = 60
 #: Places of the out-of-order segments: two in the first half, three in the second.
 ANOMALOUS = (5, 20, 33, 47, 59)
 HEADER = ("No.", "Time", "Source", "Destination", "Protocol", "Length", "Info")
+
+
+class Heard(Silent):
+    """Remembers the notes."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
 
 
 def export(path: Path, anomalous=ANOMALOUS) -> Path:
@@ -74,7 +87,8 @@ def test_a_file_whose_second_half_has_no_anomaly_is_refused(tmp_path):
 
 def test_the_notebooks_columns_are_the_row_number_as_it_is_and_every_text_apart(tmp_path):
     """60 different Infos are 60 columns; Time and Length have mean 0 and deviation 1."""
-    values, anomalous = seed_002.notebook_columns(export(tmp_path / "x.csv"))
+    sheet = seed_002.sheet_of(export(tmp_path / "x.csv"))
+    values, anomalous = sheet.values, sheet.anomalous
 
     assert values.shape == (N_ROWS, 3 + 1 + 1 + 1 + N_ROWS)
     assert values[:, 0].tolist() == list(range(1, N_ROWS + 1))
@@ -86,10 +100,83 @@ def test_the_notebooks_columns_are_the_row_number_as_it_is_and_every_text_apart(
 
 def test_the_notebook_gives_the_same_figures_for_the_same_seed(tmp_path):
     """Another seed splits and begins in another way; the row number has a part of the error."""
-    path = export(tmp_path / "x.csv")
+    sheet = seed_002.sheet_of(export(tmp_path / "x.csv"))
 
-    first, again, other = (seed_002.as_written(path, seed) for seed in (3, 3, 4))
+    first, again, other = (seed_002.as_written(sheet, seed, epochs=5) for seed in (3, 3, 4))
 
     assert first == again != other
     assert set(first) == {"held-out normal", "normal", "out of order"}
     assert all(rmse > 0 and 0 < share < 1 for rmse, share in first.values())
+
+
+def spoilt(path: Path, line: int, spoil) -> Path:
+    """An export of which one line, counted from 1, is another."""
+    lines = export(path).read_text().splitlines()
+    lines[line - 1] = spoil(lines[line - 1])
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("line", "spoil", "message"),
+    [
+        (1, lambda text: text.replace("No.", "Number"), "line 1: no column No."),
+        (1, lambda text: text.replace(",", ";"), "line 1: no column No."),
+        (7, lambda text: text.replace('"6"', '"abc"'), "line 7: No. = 'abc': want a number"),
+        (7, lambda text: text.replace('"6"', '"nan"'), "line 7: No. = 'nan': want a number"),
+        (9, lambda text: text.rsplit(",", 2)[0], "line 9: no field Length"),
+        (9, lambda text: text[:-1] + "x" * 70_000 + '"', "a line of 65,536 characters or more"),
+    ],
+)
+def test_what_the_notebook_could_not_read_is_named_by_line_and_column(
+    tmp_path, line, spoil, message
+):
+    """The loader takes such files: the message says what the notebook lacks."""
+    with pytest.raises(CaptureError, match=f"^{re.escape(message)}"):
+        seed_002.sheet_of(spoilt(tmp_path / "x.csv", line, spoil))
+
+
+def test_fields_without_end_are_refused(tmp_path):
+    """A quote that never closes runs over many lines."""
+    path = export(tmp_path / "x.csv")
+    path.write_text(path.read_text() + '"61","' + ("x" * 60_000 + "\n") * 3)
+
+    with pytest.raises(CaptureError, match=r"^line 6\d: field larger"):
+        seed_002.sheet_of(path)
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "message"),
+    [
+        ("MOST_ROWS", N_ROWS - 1, "more than 59 rows"),
+        ("MOST_CELLS", N_ROWS * 66 - 1, "3,960 cells with every text a column: want 3,959"),
+    ],
+)
+def test_a_file_that_would_not_fit_into_memory_is_refused(
+    tmp_path, monkeypatch, limit, most, message
+):
+    """One row or cell too many; as many as there may be are taken."""
+    path = export(tmp_path / "x.csv")
+    monkeypatch.setattr(seed_002, limit, most)
+    with pytest.raises(CaptureError, match=message):
+        seed_002.sheet_of(path)
+
+    monkeypatch.setattr(seed_002, limit, most + 1)
+    assert len(seed_002.sheet_of(path).values) == N_ROWS
+
+
+def test_the_notebook_is_left_out_before_any_work_and_the_rest_is_measured(tmp_path, monkeypatch):
+    """The note comes first; the results say it too."""
+    monkeypatch.setattr(seed_002, "MOST_ROWS", 10)
+    monkeypatch.setattr(seed_002, "run_sections", lambda *given: ())
+    heard = Heard()
+    inputs = Inputs(train=(export(tmp_path / "x.csv"),))
+
+    results = seed_002.PROTOCOL.run(Context(seed_002.PROTOCOL, inputs, (0,), (), heard, Config()))
+
+    assert heard.notes[0] == "the notebook as written is left out: x.csv: more than 10 rows"
+    assert results.facts == {"as_written_left_out": "x.csv: more than 10 rows"}
+    assert results.tables == ()
+    several = replace(inputs, train=(inputs.train[0], export(tmp_path / "y.csv")))
+    found = seed_002._sheet(Context(seed_002.PROTOCOL, several, (0,), (), heard, Config()))
+    assert found == (None, "2 files: the notebook has one")

@@ -5,15 +5,18 @@ is reproduced as written, beside a split in time over columns of headers and tim
 """
 
 import csv
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapwatch.errors import ConfigError
+from tapwatch.errors import CaptureError, ConfigError, TapwatchError
 from tapwatch.evaluation.metrics import spread
 from tapwatch.evaluation.protocol import (
     Contender,
@@ -31,6 +34,7 @@ from tapwatch.evaluation.results import Results
 from tapwatch.evaluation.rows import usable_columns
 from tapwatch.evaluation.run import read_files, run_sections, single_thread
 from tapwatch.evaluation.thresholds import conformal
+from tapwatch.training.datasets import expand
 
 LABEL: Final = "tcp_analysis_out_of_order"
 _ANALYSIS: Final = "tcp_analysis_"
@@ -116,23 +120,40 @@ OTHER_MARKS: Final = _section(
 
 # ---- as written ----
 
+#: More would not fit into memory: every text is a column of its own.
+MOST_ROWS: Final = 10_000
+MOST_CELLS: Final = 100_000_000
+_LINE_CHARS: Final = 1 << 16
+_NUMBERS: Final = ("No.", "Time", "Length")
+_WORDS: Final = ("Source", "Destination", "Protocol", "Info")
 _HEADINGS: Final = ("RMSE of", "mean", "sd", "share of No. in the squared error")
 
 
-def as_written(path: Path, seed: int, epochs: int = 100) -> dict[str, tuple[float, float]]:
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The export as the notebook has it."""
+
+    values: NDArray[np.float32]  # (n_rows, n_columns), `No.` first
+    anomalous: NDArray[np.bool_]  # (n_rows,) out of order
+
+
+def as_written(sheet: Sheet, seed: int, epochs: int = 100) -> dict[str, tuple[float, float]]:
     """RMSE, and the share of No. in it, of the notebook's three sets.
 
     `No.` is as it is, Time and Length are z-scored over all rows, every other text is one-hot, Info
     too; 75 % of the normal rows at random learn, by an autoencoder n-50-3-50-n (ReLU, Adam, batches
     of 32, 100 epochs).
     """
-    values, anomalous = notebook_columns(path)
     rng = np.random.default_rng(seed)
-    normal = rng.permutation(np.flatnonzero(~anomalous))
+    normal = rng.permutation(np.flatnonzero(~sheet.anomalous))
     test = normal[: -(-len(normal) // 4)]
     with single_thread():
-        error = _squared_errors(values, normal[len(test) :], seed, epochs)
-    sets = {"held-out normal": test, "normal": normal, "out of order": np.flatnonzero(anomalous)}
+        error = _squared_errors(sheet.values, normal[len(test) :], seed, epochs)
+    sets = {
+        "held-out normal": test,
+        "normal": normal,
+        "out of order": np.flatnonzero(sheet.anomalous),
+    }
     return {
         name: (
             float(np.sqrt(error[rows].mean())),
@@ -142,22 +163,75 @@ def as_written(path: Path, seed: int, epochs: int = 100) -> dict[str, tuple[floa
     }
 
 
-def notebook_columns(path: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Columns as the notebook has them, `No.` first, and which rows are out of order."""
-    with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or "No." not in rows[0]:
-        raise ConfigError("--train", str(path), "an export with the column No., as the notebook's")
-    numbers = np.array([float(row["No."]) for row in rows])
-    columns = [numbers[:, None]]
+def sheet_of(path: Path) -> Sheet:
+    """Columns as the notebook has them, from a file of at most MOST_ROWS and MOST_CELLS.
+
+    Raises
+    ------
+    CaptureError
+        It is not what the notebook read: the message names line and column.
+    OSError
+        It cannot be read.
+    """
+    rows = _rows_of(path)
+    columns = [np.array([row["No."] for row in rows], np.float64)[:, None]]
     for name in ("Time", "Length"):
-        column = np.array([float(row[name]) for row in rows])
+        column = np.array([row[name] for row in rows], np.float64)
+        if not column.std() > 0:
+            raise CaptureError(f"{name} is the same in all rows")
         columns.append(((column - column.mean()) / column.std(ddof=1))[:, None])
-    for name in ("Source", "Destination", "Protocol", "Info"):
-        words, which = np.unique([row[name] for row in rows], return_inverse=True)
-        columns.append(np.eye(len(words), dtype=np.float32)[which])
+    found = [np.unique([row[name] for row in rows], return_inverse=True) for name in _WORDS]
+    n_cells = len(rows) * (len(_NUMBERS) + sum(len(words) for words, _ in found))
+    if n_cells > MOST_CELLS:
+        raise CaptureError(
+            f"{n_cells:,} cells with every text a column: want {MOST_CELLS:,} at most"
+        )
+    made = [column.astype(np.float32) for column in columns]
+    made += [np.eye(len(words), dtype=np.float32)[which] for words, which in found]
     anomalous = np.array(["TCP Out-Of-Order" in row["Info"] for row in rows])
-    return np.concatenate(columns, axis=1).astype(np.float32), anomalous
+    if anomalous.all() or not anomalous.any():
+        raise CaptureError("packets of one kind: want normal and out-of-order ones")
+    return Sheet(np.concatenate(made, axis=1), anomalous)
+
+
+def _rows_of(path: Path) -> list[dict[str, str]]:
+    """Lines with every column that the notebook has, the numbers seen to be some."""
+    rows: list[dict[str, str]] = []
+    with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
+        reader = csv.DictReader(_lines(file))
+        try:
+            missing = [n for n in (*_NUMBERS, *_WORDS) if n not in (reader.fieldnames or ())]
+            if missing:
+                raise CaptureError(f"line 1: no column {missing[0]}")
+            for row in reader:
+                if len(rows) == MOST_ROWS:
+                    raise CaptureError(f"more than {MOST_ROWS:,} rows")
+                _check_row(row, reader.line_num)
+                rows.append(row)
+        except csv.Error as error:
+            raise CaptureError(f"line {reader.line_num}: {error}") from error
+    return rows
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(_LINE_CHARS):
+        if len(line) == _LINE_CHARS:
+            raise CaptureError(f"a line of {_LINE_CHARS:,} characters or more")
+        yield line
+
+
+def _check_row(row: Mapping[str, str | None], line: int) -> None:
+    for name in (*_NUMBERS, *_WORDS):
+        text = row[name]
+        if text is None:
+            raise CaptureError(f"line {line}: no field {name}")
+        if name in _NUMBERS:
+            try:
+                is_number = math.isfinite(float(text))
+            except ValueError:
+                is_number = False
+            if not is_number:
+                raise CaptureError(f"line {line}: {name} = {text[:40]!r}: want a number")
 
 
 def _squared_errors(
@@ -205,15 +279,39 @@ def _table(runs: list[dict[str, tuple[float, float]]]) -> TextTable:
 
 
 def _run(context: Context) -> Results:
+    sheet, why_not = _sheet(context)
+    if why_not:
+        context.talk.note(f"the notebook as written is left out: {why_not}")
     data: list[DataFile] = []
     table = read_files(context, "train", data)
     sections = run_sections(context, Tables(table), (HEADERS, OTHER_MARKS))
     tables: tuple[TextTable, ...] = ()
-    if not context.only:
-        context.talk.note("the notebook as written: an autoencoder of about 6,000 columns a seed")
-        runs = [as_written(context.inputs.train[0], seed) for seed in context.seeds]
-        tables = (_table(runs),)
-    return Results(context.protocol, tuple(data), context.seeds, sections, tables)
+    if sheet is not None:
+        n_columns = sheet.values.shape[1]
+        context.talk.note(
+            f"the notebook as written: an autoencoder of {n_columns:,} columns a seed"
+        )
+        tables = (_table([as_written(sheet, seed) for seed in context.seeds]),)
+    facts = {"as_written_left_out": why_not} if why_not else {}
+    return Results(context.protocol, tuple(data), context.seeds, sections, tables, facts=facts)
+
+
+def _sheet(context: Context) -> tuple[Sheet | None, str]:
+    """The notebook's columns, looked at before any work; or why there are none."""
+    if context.only:
+        return None, ""
+    try:
+        files = expand(context.inputs.train)
+    except TapwatchError:
+        return None, ""  # whoever reads them next says so
+    if len(files) != 1:
+        return None, f"{len(files)} files: the notebook has one"
+    try:
+        return sheet_of(files[0]), ""
+    except OSError:
+        return None, ""
+    except CaptureError as error:
+        return None, f"{files[0].name}: {error}"
 
 
 PROTOCOL: Final = Protocol(
