@@ -188,7 +188,8 @@ def _merits(rows: list[Any], floor: list[Any]) -> Iterator[str]:
     for row in rows:
         cells = [_spread(row.get(merit), best.get(merit)) for merit in shown]
         cells += [_spread(row.get("extra", {}).get(key)) for key in extra]
-        made.append((row["detector"], *cells, "" if row["beats_floor"] else "below the floor"))
+        mark = {True: "", False: "below the floor", None: "floor: not measured"}
+        made.append((row["detector"], *cells, mark[row["beats_floor"]]))
     for row in floor:
         note = f": {row['note']}" if row["floor"] in ("best column", "chosen column") else ""
         cells = [_spread(row.get(merit)) for merit in shown] + [""] * len(extra)

@@ -184,6 +184,7 @@ def line(name, auc, f1):
         (0.91, 0.1, ("auc", "f1"), False),
         (0.91, 0.9, ("auc", "f1"), True),
         (0.85, 0.9, ("auc",), False),  # above one floor, below another
+        (0.95, 0.9, ("auc", "ap"), None),  # not measured is neither
     ],
 )
 def test_who_beats_the_floor_beats_all_of_them(auc, f1, metrics, beats):

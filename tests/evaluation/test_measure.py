@@ -135,7 +135,13 @@ def test_labels_without_end_are_told_as_one(files, tmp_path):
         (["nsl-kdd", "--train", "TRAIN", "--alerts", "x"], 2, "--alerts = 'x': want no value"),
         (["nsl-kdd", "--train", "TRAIN", "--hours", "2"], 2, "--hours = '2.0': want no value"),
         (["nsl-kdd", "--train", "TRAIN", "--filter", "x"], 2, "--filter = 'x': want no value"),
-        (["nsl-kdd", "--train", "TRAIN", "--detector", "x"], 2, "--detector = 'x': want of "),
+        (
+            ["nsl-kdd", "--train", "TRAIN", "--detector", "x"],
+            2,
+            "--detector = 'x': want one of ae 64",
+        ),
+        (["nsl-kdd", "--train", "TRAIN", *CHEAP[:2], "--detector", "x"], 2, "r = 'x': want one"),
+        (["own", "--view", "kdd", "--train", "TRAIN", "--detector", "x"], 2, "'x': want one of ae"),
         (["nsl-kdd", "--train", "TRAIN", "--workers", "2"], 2, "--workers = 2: want 1"),
         (["nsl-kdd", "--train", "TRAIN", "--seeds", "0"], 2, "--seeds"),
         (["nsl-kdd", "--train", "none"], 3, "none: absent"),
@@ -197,6 +203,27 @@ def test_labels_that_are_no_known_type_are_warned_of(files, tmp_path):
 
     assert warning.startswith("17.4% of the test rows")
     assert warning.endswith("'Normall'")
+
+
+def test_own_takes_any_detector_there_is(files):
+    """One that is no usual contender of it too."""
+    given = ("--train", files / "train.gz", "--detector", "rarity", "--seeds", 1)
+
+    assert [row["detector"] for row in told("own", "--view", "kdd", *given)["rows"]] == ["rarity"]
+
+
+def test_of_rows_of_one_kind_no_floor_is_measured(files):
+    """Neither beaten nor not, and the reader is told why."""
+    given = ("--train", files / "train.gz", "--test", files / "normal", *CHEAP)
+
+    document = told("nsl-kdd", *given)
+    printed = run("nsl-kdd", *given).stdout
+
+    assert [row["beats_floor"] for row in document["rows"]] == [None]
+    assert "beats_floor" not in document["floor"][0]
+    assert document["audit"]["official"]["warnings"][0].startswith("all test rows are normal")
+    assert "floor: not measured" in printed
+    assert "below the floor" not in printed
 
 
 def test_quiet_says_nothing(files):

@@ -235,8 +235,8 @@ def test_detectors_can_be_picked_by_name_or_kind(files):
     for word, name in (("robust_z", "floor"), ("own", "own")):
         [section] = run(context(made, files, (word,), (0,))).sections
         assert [row.name for row in section.rows] == [name]
-    with pytest.raises(ConfigError, match="--detector = 'none': want of floor, own"):
-        run(context(made, files, ("none",)))
+    with pytest.raises(ConfigError, match="--detector = 'none': want one of floor, own"):
+        run(context(made, files, ("own", "none")))
 
 
 def test_a_score_that_is_no_number_ends_the_run(files):
@@ -336,6 +336,26 @@ def test_a_folder_that_cannot_be_made_is_said(files, tmp_path):
 
     with pytest.raises(SinkError, match=r"results.json: could not be written"):
         write(results, tmp_path / "file")
+
+
+def test_a_floor_tells_what_each_seed_noted(files):
+    """How many seeds chose which column; one note of all seeds stands alone."""
+
+    def another(tables, seed):
+        split = split_of(tables, seed)
+        values = split.test.copy()
+        values[:, split.schema.names.index("src_bytes")] = split.is_anomaly != (seed > 0)
+        return replace(split, test=values)
+
+    made = protocol(OWN)
+    section = replace(made.sections[0], split=another)
+
+    [results] = run(context(replace(made, sections=(section,)), files, seeds=(0, 1, 2))).sections
+
+    notes = {row.name: row.note for row in results.floor}
+    told = "chosen on the test rows"
+    assert notes["best column"] == f"-src_bytes, {told} (2 of 3); src_bytes, {told} (1 of 3)"
+    assert notes["unseen row"] == "1 where no training row is the same"
 
 
 def test_threads_are_given_back():

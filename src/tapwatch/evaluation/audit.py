@@ -93,6 +93,9 @@ def _warnings(found: dict[str, Any]) -> list[str]:
                 f"as attacks: {words}"
             )
     share = found["anomaly_share"]
+    if share in (0, 1):
+        kind = "anomalies" if share else "normal"
+        said.append(f"all test rows are {kind}: no area can be measured, nor held against a floor")
     if share > 0.5:
         said.append(
             f"{share:.1%} of the test rows are anomalies: flagging everything has an F1 of "

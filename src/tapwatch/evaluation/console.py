@@ -26,7 +26,8 @@ _HEADINGS: Final = {
     "macro_auc": "macro",
     "novel_recall": "novel R",
 }
-_BELOW: Final = "below the floor"
+#: Whether a contender beats the floor -> the mark behind it.
+MARKS: Final = {True: "", False: "below the floor", None: "floor: not measured"}
 _MANY_CLASSES: Final = 6
 
 
@@ -56,7 +57,7 @@ def _render_section(section: SectionResults, console: Console) -> None:
     for row in section.rows:
         cells = [_cell(row.merits.get(name)) for name in shown]
         cells += [_cell(row.extra.get(name)) for name in extra]
-        mark = Text("" if row.beats_floor else _BELOW, style="bold red")
+        mark = Text(MARKS[row.beats_floor], style="bold red")
         table.add_row(_text(row.name), *cells, _text(_cpu(section, row)), mark)
     table.add_section()
     for row in section.floor:

@@ -63,9 +63,13 @@ def floors_of(split: Split, section: Section, seed: int) -> list[Floor]:
 
 
 def mark(row: Row, floor: tuple[Row, ...], metrics: tuple[str, ...]) -> Row:
-    """Say whether a row is above every floor in each of the metrics, by its mean."""
-    lacking = [name for name in metrics if name not in row.merits]
-    above = not lacking and all(
+    """Say whether a row is above every floor in each of the metrics, by its mean.
+
+    None where a metric was not measured, as no area is where the test rows are of one kind.
+    """
+    if any(name not in row.merits for name in metrics):
+        return replace(row, beats_floor=None)
+    above = all(
         row.merits[name].mean > line.merits[name].mean
         for name in metrics
         for line in floor

@@ -113,13 +113,14 @@ def plain(value: Any) -> Any:
 def _row(section: SectionResults, row: Row) -> dict[str, Any]:
     told: dict[str, Any] = {"section": section.section.name, "detector": row.name}
     told |= {"kind": row.detector, "settings": plain(section.parameters.get(row.name, {}))}
-    if row.beats_floor is None:
+    is_floor = not row.detector
+    if is_floor:
         told = {"section": section.section.name, "floor": row.name, "note": row.note}
     told |= {name: _spread(value) for name, value in row.merits.items()}
     told["per_class"] = {name: _spread(value) for name, value in row.per_class.items()}
     if row.extra:
         told["extra"] = {name: _spread(value) for name, value in row.extra.items()}
-    if row.beats_floor is not None:
+    if not is_floor:
         told["beats_floor"] = row.beats_floor
     return told
 

@@ -35,7 +35,7 @@ class Row:
     merits: Mapping[str, Spread]  # auc, ap, tpr_at_1pct, tpr_at_01pct, precision, recall, f1, ...
     per_class: Mapping[str, Spread]  # recall by class of attack, at the threshold
     extra: Mapping[str, Spread] = field(default_factory=dict)
-    beats_floor: bool | None = None  # None of a floor
+    beats_floor: bool | None = None  # None of a floor, and where it was not measured
     note: str = ""  # of a floor: what it is
 
 

@@ -4,6 +4,7 @@ Detectors are fitted and score with the code of `tapwatch train` and of the live
 significant digits. The same files, protocol and seeds give the same results.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -73,7 +74,7 @@ class _Collected:
     merits: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     classes: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     extra: dict[str, list[dict[str, float]]] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, Counter[str]] = field(default_factory=dict)
 
     def add(self, name: str, merits: dict[str, float], classes: dict[str, float]) -> None:
         """Take what one seed gave for one line."""
@@ -88,8 +89,16 @@ class _Collected:
             spreads(list(self.merits[name])),
             spreads(list(self.classes[name])),
             spreads(list(self.extra.get(name, []))),
-            note=self.notes.get(name, ""),
+            note=self._note(name),
         )
+
+    def _note(self, name: str) -> str:
+        """What the seeds noted; where they differ, how many noted each."""
+        found = self.notes.get(name, Counter())
+        if len(found) < 2:
+            return "".join(found)
+        n_seeds = found.total()
+        return "; ".join(f"{note} ({n} of {n_seeds})" for note, n in found.most_common())
 
 
 def run(context: Context) -> Results:
@@ -154,12 +163,12 @@ def run_sections(
     Raises
     ------
     ConfigError
-        --detector names no contender of any section.
+        A --detector names no contender of any section.
     """
     wanted = [(s, tuple(c for c in s.contenders if context.wants(c))) for s in sections]
-    if context.only and not any(contenders for _, contenders in wanted):
-        names = dict.fromkeys(c.name for s in sections for c in s.contenders)
-        raise ConfigError("--detector", ", ".join(context.only), "of " + ", ".join(names))
+    check_names(
+        context.only, [contender for section in sections for contender in section.contenders]
+    )
     n_fits = len(context.seeds) * sum(len(contenders) for _, contenders in wanted)
     steps = iter(range(1, n_fits + 1))
 
@@ -171,6 +180,15 @@ def run_sections(
         for section, contenders in wanted
         if contenders
     )
+
+
+def check_names(only: Sequence[str], contenders: Sequence[Contender]) -> None:
+    """Raise ConfigError for the first name of --detector that is nobody's."""
+    known = {word for contender in contenders for word in (contender.name, contender.detector)}
+    for name in only:
+        if name not in known:
+            names = dict.fromkeys(contender.name for contender in contenders)
+            raise ConfigError("--detector", name, "one of " + ", ".join(names))
 
 
 def _run_section(
@@ -191,7 +209,7 @@ def _run_section(
             context.talk.note(_told(section, split))
         for floor in floors_of(split, section, seed):
             floor_lines.add(floor.name, floor.merits, floor.classes)
-            floor_lines.notes[floor.name] = floor.note
+            floor_lines.notes.setdefault(floor.name, Counter())[floor.note] += 1
         for contender in contenders:
             begin(f"{section.name}: {contender.name}, seed {seed}")
             outcome = contend(contender, section, split, seed, context.talk.epoch)

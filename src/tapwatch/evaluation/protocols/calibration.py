@@ -14,9 +14,11 @@ from tapwatch.config import DetectConfig
 from tapwatch.detect.judge import Judge
 from tapwatch.detect.manifest import ThresholdPart
 from tapwatch.detect.recalibrate import rows_wanted
+from tapwatch.detect.registry import DETECTORS as REGISTERED
 from tapwatch.detect.threshold import THRESHOLD_METHODS, Threshold, calibrate, summarise
 from tapwatch.errors import ConfigError
 from tapwatch.evaluation.protocol import (
+    Contender,
     Context,
     Figure,
     Labelled,
@@ -28,7 +30,7 @@ from tapwatch.evaluation.protocol import (
 )
 from tapwatch.evaluation.results import Results
 from tapwatch.evaluation.rows import is_normal, only_rows, usable_columns
-from tapwatch.evaluation.run import read_tables
+from tapwatch.evaluation.run import check_names, read_tables
 from tapwatch.training.calibrate import score_rows
 from tapwatch.training.fit import fit_rows, split_settings
 
@@ -57,6 +59,7 @@ _WINDOW: Final = 4000
 
 def run(context: Context) -> Results:
     """Rates on held-out benign rows, and what drift does to them."""
+    check_names(context.only, [Contender(name, name) for name in REGISTERED])
     tables, data = read_tables(context)
     if tables.train is None:
         raise ConfigError("--train", None, "a labelled table or benign captures")

@@ -19,7 +19,7 @@ from tapwatch.evaluation.episodes import Result, Sighting, hold_against, sightin
 from tapwatch.evaluation.metrics import spread
 from tapwatch.evaluation.protocol import Contender, Context, DataFile, Needs, Protocol, TextTable
 from tapwatch.evaluation.results import Results
-from tapwatch.evaluation.run import single_thread
+from tapwatch.evaluation.run import check_names, single_thread
 from tapwatch.evaluation.truth import Episode, read_truth
 from tapwatch.flows import describe
 from tapwatch.pipeline import Corridor
@@ -206,9 +206,7 @@ def _run(context: Context) -> Results:
     assert context.inputs.view is not None
     views = (context.inputs.view,)
     wanted = [contender for contender in _CONTENDERS if context.wants(contender)]
-    if not wanted:
-        names = ", ".join(contender.name for contender in _CONTENDERS)
-        raise ConfigError("--detector", ", ".join(context.only), "of " + names)
+    check_names(context.only, _CONTENDERS)
     assert context.inputs.labels is not None
     episodes = read_truth(context.inputs.labels)
     given = {

@@ -1,10 +1,13 @@
 """One's own data: any labelled table, or captures and Parquet with labels beside them."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tapwatch.detect.registry import DETECTORS
 from tapwatch.errors import ConfigError
 from tapwatch.evaluation.attacks import NORMAL, OTHER, classes_of
 from tapwatch.evaluation.protocol import (
@@ -166,8 +169,19 @@ def _run(context: Context) -> Results:
             train = _with_labels(context, "train", data)
         check_rows_can_be_labelled(train, "--train")
         tables, section = Tables(train), ONE_FILE
+    section = replace(section, contenders=contenders_of(context.only))
     sections = run_sections(context, tables, (section,))
     return Results(context.protocol, tuple(data), context.seeds, sections)
+
+
+def contenders_of(only: Sequence[str]) -> tuple[Contender, ...]:
+    """The usual contenders, and every other registered detector that --detector names."""
+    usual = {contender.name for contender in CONTENDERS}
+    return CONTENDERS + tuple(
+        Contender(name, name)
+        for name in dict.fromkeys(only)
+        if name in DETECTORS and name not in usual
+    )
 
 
 def _with_labels(context: Context, purpose: str, data: list[DataFile]) -> Labelled:

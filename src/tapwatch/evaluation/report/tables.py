@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tapwatch.alerts.console import printable
-from tapwatch.evaluation.console import told
+from tapwatch.evaluation.console import MARKS, told
 from tapwatch.evaluation.protocol import TextTable
 from tapwatch.evaluation.results import Row, SectionResults, Spread
 
@@ -72,7 +72,8 @@ def merit_table(section: SectionResults) -> str:
     for row in section.rows:
         cells = "".join(_merit(row.merits.get(name), best[name]) for name in shown)
         cells += "".join(_merit(row.extra.get(name), None) for name in extra)
-        mark = "" if row.beats_floor is not False else ' <span class="mark">below the floor</span>'
+        mark = MARKS[row.beats_floor]
+        mark = f' <span class="mark">{mark}</span>' if mark else ""
         made.append(
             f"<tr><td>{text(row.name)}{mark}</td>{cells}<td>{_cpu_s(section, row)}</td></tr>"
         )
