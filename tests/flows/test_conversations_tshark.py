@@ -33,6 +33,7 @@ from tests.flows.segments import (
     Segment,
     mirrored,
     shifted,
+    tshark_advances,
     tshark_says,
     write_capture,
 )
@@ -54,14 +55,20 @@ def analysed(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def both(path: Path, segments: Sequence[Segment]) -> tuple[list[Any], list[Any]]:
-    """Analysis and gap of each segment: ours and tshark's."""
+    """Analysis, gap and advance of each segment: ours and tshark's; ours where it says nothing."""
     if shutil.which("tshark") is None:
         reason = "tshark is not installed"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     write_capture(path, segments)
     links = analysed(decode_capture(str(path)))
-    ours = list(zip(links["tcp_analysis"].tolist(), links["tcp_gap_ns"].tolist(), strict=True))
-    return ours, [(int(bits), gap_ns) for bits, gap_ns in tshark_says(path)]
+    told = (links[name].tolist() for name in ("tcp_analysis", "tcp_gap_ns", "tcp_seq_advance"))
+    ours = list(zip(*told, strict=True))
+    advances = tshark_advances(path)
+    assert sum(advance is None for advance in advances) < 0.2 * len(advances)
+    return ours, [
+        (int(bits), gap_ns, our[2] if advance is None else advance)
+        for our, (bits, gap_ns), advance in zip(ours, tshark_says(path), advances, strict=True)
+    ]
 
 
 def test_tshark_says_what_is_written(tmp_path):
@@ -76,8 +83,8 @@ def test_tshark_says_what_is_written(tmp_path):
     ours, theirs = both(tmp_path / "cases.pcap", segments)
 
     assert ours == theirs
-    assert [bits for bits, _ in theirs] == [int(segment.says) for segment in segments]
-    said = np.bitwise_or.reduce([bits for bits, _ in theirs])
+    assert [bits for bits, *_ in theirs] == [int(segment.says) for segment in segments]
+    said = np.bitwise_or.reduce([bits for bits, *_ in theirs])
     assert said == sum(TcpAnalysis)
 
 
@@ -128,7 +135,7 @@ def test_tshark_says_the_same_by_chance(tmp_path):
     wrong = [k for k, (our, their) in enumerate(zip(ours, theirs, strict=True)) if our != their]
     assert not wrong, [segments[wrong[0]], ours[wrong[0]], theirs[wrong[0]]]
     for bit in TcpAnalysis:
-        assert sum(bool(bits & bit) for bits, _ in theirs) >= 20, bit
+        assert sum(bool(bits & bit) for bits, *_ in theirs) >= 20, bit
 
 
 @dataclass(frozen=True)

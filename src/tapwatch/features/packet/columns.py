@@ -55,27 +55,16 @@ def _analysis(name: str, meaning: str) -> Column:
 
 
 def _port_classes(end: str, whose: str) -> tuple[Column, ...]:
-    source = "RFC 6335 6"
     ported = "(tcp = 1 or udp = 1) and the transport header was read and"
-    return (
-        _flag(
-            f"{end}_port_system",
-            f"{ported} p.{end}_port < 1024",
-            source,
-            f"{whose} port is a system port",
-        ),
-        _flag(
-            f"{end}_port_registered",
-            f"{ported} 1024 <= p.{end}_port < 49152",
-            source,
-            f"{whose} port is a user port",
-        ),
-        _flag(
-            f"{end}_port_dynamic",
-            f"{ported} p.{end}_port >= 49152",
-            source,
-            f"{whose} port is a dynamic port",
-        ),
+    port = f"p.{end}_port"
+    classes = (
+        ("system", f"{port} < 1024", "a system port"),
+        ("registered", f"1024 <= {port} < 49152", "a user port"),
+        ("dynamic", f"{port} >= 49152", "a dynamic port"),
+    )
+    return tuple(
+        _flag(f"{end}_port_{name}", f"{ported} {which}", "RFC 6335 6", f"{whose} port is {words}")
+        for name, which, words in classes
     )
 
 
@@ -261,6 +250,18 @@ _TCP: Final = (
         "Wireshark tcp.time_delta",
         "time since the previous segment of the conversation, which no timeout ends",
         "tcp.time_delta",
+    ),
+    Column(
+        "tcp_seq_advance",
+        "B",
+        "int64",
+        "l.tcp_seq_advance: p.tcp_seq minus the next one expected, modulo 2^32 from -2^31 to "
+        "2^31 - 1. Expected is the highest p.tcp_seq + p.payload_bytes (+ 1 with SYN or FIN) of "
+        "the segments before it in its direction of the conversation, without zero-window probes; "
+        "after a SYN like the first one, what followed on that unbroken. 0 for the first segment "
+        "of a direction, where 0 is expected, for fragments and where tcp = 0",
+        "RFC 9293 3.4, Wireshark tcp.nxtseq",
+        "0 in order, below 0 sent before or overtaken, above 0 after a gap",
     ),
     _tcp_flag("fin", 0x001, "no more data from the sender"),
     _tcp_flag("syn", 0x002, "synchronise sequence numbers"),
