@@ -255,11 +255,11 @@ _TCP: Final = (
         "tcp_seq_advance",
         "B",
         "int64",
-        "l.tcp_seq_advance: p.tcp_seq minus the next one expected, modulo 2^32 from -2^31 to "
-        "2^31 - 1. Expected is the highest p.tcp_seq + p.payload_bytes (+ 1 with SYN or FIN) of "
-        "the segments before it in its direction of the conversation, without zero-window probes; "
-        "after a SYN like the first one, what followed on that unbroken. 0 for the first segment "
-        "of a direction, where 0 is expected, for fragments and where tcp = 0",
+        "l.tcp_seq_advance where tcp = 1, else 0: p.tcp_seq minus the one expected, as a signed "
+        "number of 32 bits. Expected is the highest p.tcp_seq + p.payload_bytes (+ 1 with SYN or "
+        "FIN) of the segments before it in its direction of the conversation, but fragments and "
+        "zero-window probes; a SYN sent again goes back to where the first gap began, one with "
+        "another number begins a conversation. 0 where nothing or 0 is expected, and for fragments",
         "RFC 9293 3.4, Wireshark tcp.nxtseq",
         "0 in order, below 0 sent before or overtaken, above 0 after a gap",
     ),
