@@ -148,6 +148,8 @@ class Verdicts:
     why: dict[str, int]  # segments of different verdict by class
     others: list[tuple[Any, ...]]  # those of none
     gaps: dict[str, int]  # segments by how the time since the one before compares
+    rows: NDArray[Any]  # PACKET of these segments
+    advances: NDArray[np.int32]  # ours: numbers against those expected
 
 
 def same_stream(streams: NDArray[np.int64], mask: Mask) -> Mask:
@@ -197,7 +199,8 @@ def verdicts() -> Verdicts:
     others = [(*c.place(i), theirs[i], ours[i]) for i in np.flatnonzero(left).tolist()]
     alone = is_alike & ~classes["inside"]
     gaps = compare_gaps(rows, streams, alone, links["tcp_gap_ns"])
-    return Verdicts(ours[is_both], theirs[is_both], is_alike[is_both], why, others, gaps)
+    told = ours[is_both], theirs[is_both], is_alike[is_both]
+    return Verdicts(*told, why, others, gaps, rows[is_both], links["tcp_seq_advance"][is_both])
 
 
 def compare_gaps(
@@ -263,3 +266,29 @@ def test_the_time_since_the_segment_before_is_that_of_the_stream():
     assert gaps["equal"] > 340_000
     assert gaps["goes on"] <= 2
     assert not gaps["other"]
+
+
+def test_the_sign_of_the_advance_is_what_tshark_says_of_the_segment():
+    """Above 0: one before it was not captured. Below: sent again, overtaken, or a keep-alive."""
+    v = verdicts()
+    says, flags, length = TcpAnalysis, v.rows["tcp_flags"], v.rows["payload_bytes"]
+    is_above = (v.theirs & says.LOST_SEGMENT) != 0
+    is_below = (v.theirs & (says.RETRANSMISSION | says.OUT_OF_ORDER)) != 0
+    is_spurious = (v.theirs & says.SPURIOUS_RETRANSMISSION) != 0
+    is_keep_alive = (v.theirs & says.KEEP_ALIVE) != 0
+    takes_room = ((length > 0) | (flags & (SYN | FIN) != 0)) & ~is_keep_alive
+    # One byte back, and more than that one: tshark takes the byte for a keep-alive's or a probe's.
+    is_byte_back = (v.advances == -1) & (length > 1)
+
+    wrong = {
+        "above": (v.advances > 0) & (flags & RST == 0) != is_above,
+        "keep-alive": is_keep_alive & (v.advances != -1),
+        "below": (v.advances < 0) & takes_room & ~is_byte_back & ~is_below,
+        "not below": is_below & ~is_spurious & (v.advances >= 0),
+    }
+    counts = {name: int((mask & v.is_alike).sum()) for name, mask in wrong.items()}
+    print(counts, [int(m.sum()) for m in (v.advances > 0, v.advances < 0, is_below)])  # noqa: T201
+
+    assert (v.advances < 0).sum() > 1000
+    assert (v.advances > 0).sum() > 1000
+    assert counts == dict.fromkeys(counts, 0)

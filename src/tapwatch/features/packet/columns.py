@@ -387,7 +387,7 @@ PACKET_COLUMNS: Final = with_export(
         *_ARP,
     )
 )
-PACKET_SCHEMA: Final = make_schema("packet", 2, PACKET_COLUMNS)
+PACKET_SCHEMA: Final = make_schema("packet", 3, PACKET_COLUMNS)
 
 PacketAt: Any = position_type("PacketAt", __name__, PACKET_COLUMNS)
 #: Position of each column in the matrix, by name.
