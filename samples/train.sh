@@ -27,7 +27,7 @@ flow_others=fwd_rst_flags,bwd_rst_flags,bwd_act_data_pkts,bwd_seg_size_min,icmp_
 flow_others=$flow_others,fwd_tcp_retrans_count,bwd_tcp_retrans_count,total_tcp_retrans_count
 flow_others=$flow_others,total_connection_flow_time,protocol,src_port_class,dst_port_class
 packet_others=pair_time_delta_s,pair_direction_time_delta_s,protocol,tcp_window_size,tcp_time_delta
-packet_others=$packet_others,tcp_options_mss_val,tcp_options_wscale_shift
+packet_others=$packet_others,tcp_options_mss_val,tcp_options_wscale_shift,tcp_seq_advance
 for condition in retransmission fast_retransmission spurious_retransmission out_of_order \
   lost_segment ack_lost_segment duplicate_ack keep_alive keep_alive_ack window_update window_full \
   zero_window zero_window_probe zero_window_probe_ack reused_ports; do

@@ -26,9 +26,16 @@ def expected(name: str) -> NDArray[np.float32]:
     return np.array(values, np.float64).astype(np.float32)
 
 
+#: Frames whose sequence number against the one expected an export cannot tell: numbers begin anew
+#: with an answer on the same ports; a SYN is sent again behind a gap; a row of SSL before has none.
+_NOT_TOLD = {"tcp_analysis": [35, 130, 131], "flow_statistics": [102]}
+
+
 @pytest.mark.parametrize("name", CAPTURES)
 def test_an_export_gives_the_rows_of_its_capture(name):
-    """In every column that an export can give, but the length of TCP's first fragments."""
+    """In every column that an export can give, but for the length of TCP's first fragments and
+    sequence numbers that are not told.
+    """
     table = open_table(golden.FOLDER / f"{name}.wireshark.csv", SCHEMA)
 
     found = np.concatenate([part.values for part in table.parts()])
@@ -39,6 +46,9 @@ def test_an_export_gives_the_rows_of_its_capture(name):
     differs = ~np.isclose(found, wanted, rtol=2e-7, atol=1.001e-6)
     is_piece = (rows[:, SCHEMA.names.index("tcp")] * rows[:, SCHEMA.names.index("ip_flags_mf")]) > 0
     assert is_piece.sum() == (2 if name == "tcp_analysis" else 0)
+    advance = SCHEMA.names.index("tcp_seq_advance")
+    assert (np.flatnonzero(differs[:, advance]) + 1).tolist() == _NOT_TOLD.get(name, [])
+    differs[:, advance] = False
     columns = np.flatnonzero(differs[~is_piece].any(axis=0))
     assert {SCHEMA.names[k]: np.flatnonzero(differs[:, k]) + 1 for k in columns} == {}
     assert len(table.given) > 40

@@ -64,7 +64,7 @@ _NO_LINK: Row = {"direction": 0, "connection_id": 0, "proto": 0, "src_port": 0, 
 
 
 def _analysed(p: Row, buckets: list[dict[Any, Any]]) -> Row:
-    found, gap_ns = naive_conversations.one(p, buckets, 1 << 20)
+    found, gap_ns, advance = naive_conversations.one(p, buckets, 1 << 20)
     shift: Any = 0
     if p["proto"] == 6 and p["is_flow"] and p["transport_header_bytes"]:
         here, there = ((p[f"{end}_hi"], p[f"{end}_lo"], p[f"{end}_port"]) for end in ("src", "dst"))
@@ -72,7 +72,8 @@ def _analysed(p: Row, buckets: list[dict[Any, Any]]) -> Row:
         if not p["tcp_flags"] & 2:
             shift = next(reversed(bucket.values()))["sides"][here]["scale"]
     shift = shift if isinstance(shift, int) else 0
-    return {"tcp_analysis": found, "tcp_gap_ns": gap_ns, "tcp_window_shift": shift}
+    told = {"tcp_analysis": found, "tcp_gap_ns": gap_ns, "tcp_seq_advance": advance}
+    return told | {"tcp_window_shift": shift}
 
 
 # Who a row is.

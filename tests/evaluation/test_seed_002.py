@@ -18,6 +18,7 @@ from tests.evaluation.test_calibration import Silent
 N_ROWS = 60
 #: Places of the out-of-order segments: two in the first half, three in the second.
 ANOMALOUS = (5, 20, 33, 47, 59)
+SECTIONS = (seed_002.HEADERS, seed_002.WITHOUT_ADVANCE, seed_002.OTHER_MARKS)
 HEADER = ("No.", "Time", "Source", "Destination", "Protocol", "Length", "Info")
 
 
@@ -51,9 +52,9 @@ def tables(path: Path) -> Tables:
 
 @pytest.fixture
 def sections(tmp_path):
-    """Splits of both sections, by name."""
+    """Splits of all sections, by name."""
     made = tables(export(tmp_path / "x.csv"))
-    return {s.name: s.split(made, 0) for s in (seed_002.HEADERS, seed_002.OTHER_MARKS)}
+    return {s.name: s.split(made, 0) for s in SECTIONS}
 
 
 def test_no_anomaly_is_learnt_from_and_all_of_the_second_half_tests(sections):
@@ -69,12 +70,23 @@ def test_no_anomaly_is_learnt_from_and_all_of_the_second_half_tests(sections):
 
 
 def test_the_label_is_never_a_column(sections):
-    """One section drops all of the analysis, the other the label's own column alone."""
+    """Two sections drop all of the analysis, the third the label's own column alone."""
     analysis = [n for n in sections["headers and times"].schema.names if "analysis" in n]
 
-    assert not set(analysis) & set(sections["headers and times"].columns)
+    for name in ("headers and times", "without sequence numbers"):
+        assert not set(analysis) & set(sections[name].columns)
     kept = set(analysis) & set(sections["other analysis kept"].columns)
     assert kept == set(analysis) - {seed_002.LABEL}
+
+
+def test_one_section_lacks_the_column_of_sequence_numbers_and_no_other(sections):
+    """Side by side they show what it is worth."""
+    without = sections["without sequence numbers"].columns
+
+    assert [n for n in sections["headers and times"].columns if n not in without] == [
+        "tcp_seq_advance"
+    ]
+    assert "tcp_seq_advance" in sections["other analysis kept"].columns
 
 
 def test_a_file_whose_second_half_has_no_anomaly_is_refused(tmp_path):

@@ -129,6 +129,7 @@ class PacketRows:
         scale = p["tcp_window_scale"]
         row["tcp_options_wscale_shift"] = scale if row["tcp_options_wscale"] else 0
         row = row if tcp else dict.fromkeys(row, 0)
+        row["tcp_seq_advance"] = int(l["tcp_seq_advance"]) if tcp else 0
         return row | {"tcp_time_delta": int(l["tcp_gap_ns"]) / 1e9}
 
     def _arp(self, p: Any, arp: bool) -> dict[str, Any]:

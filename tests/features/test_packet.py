@@ -166,6 +166,18 @@ def test_a_window_is_shifted_as_the_handshake_said():
     assert [row["tcp_window_size_value"] for row in told] == [65_535] * 4 + [0]
 
 
+def test_the_advance_of_a_segment_is_that_of_its_link():
+    """Of both signs, up to half of all sequence numbers, and 0 where there is no TCP."""
+    tcp = {"ip_version": 4, "proto": 6, "transport_header_bytes": 20}
+    packets = packets_of(tcp, tcp, tcp, tcp | {"proto": 17}, tcp | {"frag_offset_bytes": 8})
+    links = np.zeros(5, LINK)
+    links["tcp_seq_advance"] = [-(2**31), 2**31 - 1, -1418, 5, 5]
+
+    told = [row["tcp_seq_advance"] for row in values(packets, links)]
+
+    assert told == [-(2**31), 2**31 - 1, -1418, 0, 0]
+
+
 def test_options_tell_their_numbers_where_they_are():
     """A segment size or a shift that stands in the row without its option is of no segment."""
     tcp = {"ip_version": 4, "proto": 6, "tcp_mss": 1460, "tcp_window_scale": 9}
@@ -368,6 +380,6 @@ def test_nothing_gives_nothing():
     view = VIEWS["packet"](np.float32)
     empty = made(packets_of(), view=view)
 
-    assert empty.values.shape == view.finish(NO_FLOWS).values.shape == (0, 81)
+    assert empty.values.shape == view.finish(NO_FLOWS).values.shape == (0, 82)
     assert empty.rows.dtype == ROW
     assert len(view.tallies()) == 3

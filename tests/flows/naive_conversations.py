@@ -20,16 +20,16 @@ def unsigned(time_ns: int) -> int:
     return time_ns % 2**64
 
 
-def analyse(packets: list[dict[str, Any]], capacity: int = 524_288) -> list[tuple[int, int]]:
-    """The analysis and the gap of each packet; hash seed 0."""
+def analyse(packets: list[dict[str, Any]], capacity: int = 524_288) -> list[tuple[int, int, int]]:
+    """The analysis, the gap and the advance of each packet; hash seed 0."""
     buckets: list[dict[Any, dict[str, Any]]] = [{} for _ in range(N_BUCKETS)]
     return [one(p, buckets, capacity // N_BUCKETS) for p in packets]
 
 
-def one(p: dict[str, Any], buckets: list[dict[Any, Any]], most: int) -> tuple[int, int]:
+def one(p: dict[str, Any], buckets: list[dict[Any, Any]], most: int) -> tuple[int, int, int]:
     """Find the conversation; the dictionary of a bucket is in the order of latest segments."""
     if p["proto"] != 6 or not p["is_flow"] or not p["transport_header_bytes"]:
-        return 0, 0
+        return 0, 0, 0
     here = (p["src_hi"], p["src_lo"], p["src_port"])
     there = (p["dst_hi"], p["dst_lo"], p["dst_port"])
     key = (frozenset({here, there}), p["tunnel_id"], p["ip_version"])
@@ -58,11 +58,15 @@ def one(p: dict[str, Any], buckets: list[dict[Any, Any]], most: int) -> tuple[in
     talk["last_ns"] = p["ts_ns"]
     fwd = talk["sides"][here]
     rev = talk["sides"][there] if here != there else talk["nobody"]
+    advance = 0
     if not p["is_fragment"]:
+        if fwd["next"]:
+            up = (seq - fwd["next"]) % 2**32
+            advance = up if up < 2**31 else up - 2**32
         learn_base(p, fwd, rev)
         found |= judge(p, talk, fwd, rev)
     learn_handshake(p, talk, fwd, rev)
-    return int(found), gap_ns
+    return int(found), gap_ns, advance
 
 
 def new_side() -> Side:

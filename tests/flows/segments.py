@@ -152,6 +152,39 @@ def tshark_says(path: Path) -> list[tuple[TcpAnalysis, int]]:
     return found
 
 
+def tshark_advances(path: Path) -> list[int | None]:
+    """Of each frame of a capture, tcp.seq_raw minus the highest end of its direction before.
+
+    None from where a SYN comes a second time, or the other side has the same address and port:
+    there tshark begins to expect what none of its fields says.
+    """
+    names = ("tcp.stream", "tcp.srcport", "ip.src", "ipv6.src", "tcp.seq_raw", "tcp.len")
+    names += ("tcp.flags", "tcp.analysis.zero_window_probe", "ip.flags.mf")
+    fields = [x for name in names for x in ("-e", name)]
+    command = [shutil.which("tshark") or "tshark", "-r", str(path), *TSHARK_OPTIONS]
+    command += ["-T", "fields", "-E", "occurrence=f", *fields]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+    ends: dict[tuple[str, ...], int | None] = {}
+    found: list[int | None] = []
+    for line in told.splitlines():
+        *way, seq_text, length, flag_text, probe, more = line.split("\t")
+        seq, flags = int(seq_text), int(flag_text, 16)
+        if more == "1":
+            found.append(0)
+            continue
+        side, before = tuple(way), ends.get(tuple(way), 0)
+        if flags & SYN and side in ends:
+            before = None
+        up = None if before is None else (seq - before) % 2**32
+        found.append(up if up is None else 0 if before == 0 else (up ^ 2**31) - 2**31)
+        end = (seq + int(length) + bool(flags & (SYN | FIN))) % 2**32
+        if before == 0 or (before is not None and (end - before) % 2**32 <= 2**31):
+            ends[side] = before if probe else end
+        else:
+            ends[side] = before
+    return found
+
+
 def _header_bytes(segment: Segment) -> int:
     return _HEADER_BYTES + (0 if segment.scale == NO_OPTION else _OPTION_BYTES)
 

@@ -36,15 +36,16 @@ def analysed(
     batch: int = 8192,
     workers: int = 1,
     suspend: bool = False,
-) -> tuple[list[tuple[int, int]], dict[str, float]]:
-    """Analysis and gap of each packet, and the counts at the end."""
+) -> tuple[list[tuple[int, int, int]], dict[str, float]]:
+    """Analysis, gap and advance of each packet, and the counts at the end."""
     table = FlowTable(FlowConfig(), workers=workers, conversations=config)
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, int, int]] = []
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
         links = table.update(part, int(part["clock_ns"][-1])).links
         assert links.dtype == LINK
-        found += zip(links["tcp_analysis"].tolist(), links["tcp_gap_ns"].tolist(), strict=True)
+        told = (links[name].tolist() for name in ("tcp_analysis", "tcp_gap_ns", "tcp_seq_advance"))
+        found += zip(*told, strict=True)
         if suspend:
             state = table.suspend()
             table = FlowTable(FlowConfig(), workers=workers, conversations=config)
@@ -69,7 +70,7 @@ def test_says_what_is_written(name, is_mirrored, seq):
 
     found = analysed(rows_of(shifted(segments, seq)))[0]
 
-    assert [bits for bits, _ in found] == [int(segment.says) for segment in segments]
+    assert [bits for bits, *_ in found] == [int(segment.says) for segment in segments]
 
 
 @pytest.mark.kernel
@@ -83,7 +84,7 @@ def test_versions_ports_tunnels_make_conversations_and_vlans_do_not():
     rows[3]["tunnel_id"] = 7
     rows[4]["n_vlan_tags"], rows[4]["vlan_tci"] = 1, 5
 
-    assert [bits for bits, _ in analysed(rows)[0]] == [0, 0, 0, 0, 1]
+    assert [bits for bits, *_ in analysed(rows)[0]] == [0, 0, 0, 0, 1]
     assert_agree(rows)
 
 
@@ -105,6 +106,40 @@ def test_the_shift_of_a_window_is_what_its_sender_has_said(name, shifts):
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize("is_mirrored", [False, True])
+@pytest.mark.parametrize("seq", [0, 2**32 - 1050, 2**31 - 1050, 2**32 - 5050])
+def test_a_segment_is_held_against_the_next_number_expected(is_mirrored, seq):
+    """In order, after a gap, overtaken, sent again; SYN and FIN count one, a probe nothing."""
+    written = [
+        (Segment(0, 0, SYN, 1000), 0),
+        (Segment(1, 0, SYN, 1000), -1),
+        (Segment(5, 1, SYN | ACK, 5000, 1001), 0),
+        (Segment(10, 0, ACK, 1001, 5001), 0),
+        (Segment(11, 0, ACK, 1001, 5001, 7), 0),
+        (Segment(12, 0, ACK, 1031, 5001, 11), 23),
+        (Segment(13, 0, ACK, 1008, 5001, 13), -34),
+        (Segment(14, 0, ACK, 1042, 5001, 5, more_fragments=1), 0),
+        (Segment(15, 0, ACK, 1041, 5001), -1),
+        (Segment(16, 1, ACK, 5001, 1042, window=0), 0),
+        (Segment(300, 0, ACK, 1042, 5001, 1), 0),
+        (Segment(400, 0, ACK, 1042, 5001, 3), 0),
+        (Segment(500, 0, FIN | ACK, 1045, 5001), 0),
+        (Segment(501, 0, ACK, 1046, 5001), 0),
+        (Segment(502, 0, RST, 1045, 0), -1),
+        (Segment(503, 1, RST, 5101, 0), 100),
+        (Segment(504, 1, ACK, 5100 + 2**31, 1046), 2**31 - 1),
+        (Segment(505, 1, ACK, 5100 + 2**32, 1046), -(2**31)),
+        (Segment(600, 0, SYN, 9000), 0),
+        (Segment(605, 1, SYN | ACK, 7000, 9001), 0),
+    ]
+    segments = [segment for segment, _ in written]
+    rows = rows_of(shifted(mirrored(segments) if is_mirrored else segments, seq))
+
+    assert [advance for *_, advance in analysed(rows)[0]] == [advance for _, advance in written]
+    assert_agree(rows)
+
+
+@pytest.mark.kernel
 def test_a_hash_alone_makes_no_conversation():
     """Where all hashes are equal, addresses, ports, version and tunnel still tell them apart."""
     first = Segment(0, 0, ACK, 1000, 5000, 100)
@@ -122,6 +157,7 @@ def test_a_hash_alone_makes_no_conversation():
 
     assert links["tcp_analysis"].tolist() == [0] * 10
     assert links["tcp_gap_ns"].tolist() == [0] * 9 + [10 * MS]
+    assert not links["tcp_seq_advance"].any()
 
 
 SEGMENTS = st.builds(
@@ -249,7 +285,7 @@ def test_a_round_trip_of_no_time_is_not_known():
     rows = rows_of(segments)
 
     assert_agree(rows)
-    assert [bits for bits, _ in analysed(rows)[0]] == [int(segment.says) for segment in segments]
+    assert [bits for bits, *_ in analysed(rows)[0]] == [int(segment.says) for segment in segments]
 
 
 def vars_of(segment: Segment) -> dict[str, Any]:
@@ -283,6 +319,7 @@ def test_nobody_asks_and_nothing_is_done():
     links = table.update(rows, 0).links
     assert not links["tcp_analysis"].any()
     assert not links["tcp_gap_ns"].any()
+    assert not links["tcp_seq_advance"].any()
     assert table.suspend().conversations is None
     assert not [tally for tally in table.tallies() if "conversation" in tally.name]
 

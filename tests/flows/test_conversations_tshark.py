@@ -33,6 +33,7 @@ from tests.flows.segments import (
     Segment,
     mirrored,
     shifted,
+    tshark_advances,
     tshark_says,
     write_capture,
 )
@@ -54,14 +55,20 @@ def analysed(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def both(path: Path, segments: Sequence[Segment]) -> tuple[list[Any], list[Any]]:
-    """Analysis and gap of each segment: ours and tshark's."""
+    """Analysis, gap and advance of each segment: ours and tshark's; ours where it says nothing."""
     if shutil.which("tshark") is None:
         reason = "tshark is not installed"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     write_capture(path, segments)
     links = analysed(decode_capture(str(path)))
-    ours = list(zip(links["tcp_analysis"].tolist(), links["tcp_gap_ns"].tolist(), strict=True))
-    return ours, [(int(bits), gap_ns) for bits, gap_ns in tshark_says(path)]
+    told = (links[name].tolist() for name in ("tcp_analysis", "tcp_gap_ns", "tcp_seq_advance"))
+    ours = list(zip(*told, strict=True))
+    advances = tshark_advances(path)
+    assert sum(advance is None for advance in advances) < 0.2 * len(advances)
+    return ours, [
+        (int(bits), gap_ns, our[2] if advance is None else advance)
+        for our, (bits, gap_ns), advance in zip(ours, tshark_says(path), advances, strict=True)
+    ]
 
 
 def test_tshark_says_what_is_written(tmp_path):
@@ -76,8 +83,8 @@ def test_tshark_says_what_is_written(tmp_path):
     ours, theirs = both(tmp_path / "cases.pcap", segments)
 
     assert ours == theirs
-    assert [bits for bits, _ in theirs] == [int(segment.says) for segment in segments]
-    said = np.bitwise_or.reduce([bits for bits, _ in theirs])
+    assert [bits for bits, *_ in theirs] == [int(segment.says) for segment in segments]
+    said = np.bitwise_or.reduce([bits for bits, *_ in theirs])
     assert said == sum(TcpAnalysis)
 
 
@@ -128,7 +135,7 @@ def test_tshark_says_the_same_by_chance(tmp_path):
     wrong = [k for k, (our, their) in enumerate(zip(ours, theirs, strict=True)) if our != their]
     assert not wrong, [segments[wrong[0]], ours[wrong[0]], theirs[wrong[0]]]
     for bit in TcpAnalysis:
-        assert sum(bool(bits & bit) for bits, _ in theirs) >= 20, bit
+        assert sum(bool(bits & bit) for bits, *_ in theirs) >= 20, bit
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,8 @@ class Verdicts:
     why: dict[str, int]  # segments of different verdict by class
     others: list[tuple[Any, ...]]  # those of none
     gaps: dict[str, int]  # segments by how the time since the one before compares
+    rows: NDArray[Any]  # PACKET of these segments
+    advances: NDArray[np.int32]  # ours: numbers against those expected
 
 
 def same_stream(streams: NDArray[np.int64], mask: Mask) -> Mask:
@@ -190,7 +199,8 @@ def verdicts() -> Verdicts:
     others = [(*c.place(i), theirs[i], ours[i]) for i in np.flatnonzero(left).tolist()]
     alone = is_alike & ~classes["inside"]
     gaps = compare_gaps(rows, streams, alone, links["tcp_gap_ns"])
-    return Verdicts(ours[is_both], theirs[is_both], is_alike[is_both], why, others, gaps)
+    told = ours[is_both], theirs[is_both], is_alike[is_both]
+    return Verdicts(*told, why, others, gaps, rows[is_both], links["tcp_seq_advance"][is_both])
 
 
 def compare_gaps(
@@ -256,3 +266,34 @@ def test_the_time_since_the_segment_before_is_that_of_the_stream():
     assert gaps["equal"] > 340_000
     assert gaps["goes on"] <= 2
     assert not gaps["other"]
+
+
+def test_the_sign_of_the_advance_is_what_tshark_says_of_the_segment():
+    """Above 0: one before it was not captured. Below: sent again, overtaken, or a keep-alive."""
+    v = verdicts()
+    says, flags, length = TcpAnalysis, v.rows["tcp_flags"], v.rows["payload_bytes"]
+    is_above = (v.theirs & says.LOST_SEGMENT) != 0
+    is_below = (v.theirs & (says.RETRANSMISSION | says.OUT_OF_ORDER)) != 0
+    is_spurious = (v.theirs & says.SPURIOUS_RETRANSMISSION) != 0
+    is_keep_alive = (v.theirs & says.KEEP_ALIVE) != 0
+    takes_room = ((length > 0) | (flags & (SYN | FIN) != 0)) & ~is_keep_alive
+    # Half of all numbers away, to tshark each is before the other.
+    is_beyond = (v.advances > 0) | (v.advances == -(2**31))
+    # One byte back, and more than that one: tshark takes the byte for a keep-alive's or a probe's.
+    is_byte_back = (v.advances == -1) & (length > 1)
+
+    wrong = {
+        "above": is_beyond & (flags & RST == 0) != is_above,
+        "keep-alive": is_keep_alive & (v.advances != -1),
+        "below": (v.advances < 0) & takes_room & ~is_byte_back & ~is_below,
+        "not below": is_below & ~is_spurious & (v.advances >= 0),
+    }
+    is_same = v.ours == v.theirs  # every other one has a known reason
+    counts = {name: int((mask & is_same).sum()) for name, mask in wrong.items()}
+    for name, mask in wrong.items():  # for those who look
+        for i in np.flatnonzero(mask & is_same)[:3].tolist():
+            print(name, v.rows[i], v.advances[i], v.theirs[i])  # noqa: T201
+
+    assert (v.advances < 0).sum() > 1000
+    assert (v.advances > 0).sum() > 1000
+    assert counts == dict.fromkeys(counts, 0)

@@ -26,6 +26,7 @@ from tapwatch.errors import CaptureError
 from tapwatch.features import SCHEMAS
 from tapwatch.pipeline import Corridor, extract
 from tapwatch.training.wireshark_csv import open_table
+from tapwatch.training.wireshark_csv_info import READERS
 from tests.features.variation import captures
 from tests.shared_data import ROOT, shared_data
 
@@ -34,7 +35,10 @@ LABEL, UNDECODED = SCHEMA.names.index("protocol"), SCHEMA.names.index("undecoded
 GIVEN = [k for k, column in enumerate(SCHEMA.columns) if column.export]
 OF_PAIRS = [k for k in GIVEN if SCHEMA.names[k].startswith("pair_")]
 OF_ANALYSIS = [k for k in GIVEN if SCHEMA.names[k].startswith("tcp_analysis_")]
-OTHERS = [k for k in GIVEN if k not in OF_PAIRS + OF_ANALYSIS]
+ADVANCE = SCHEMA.names.index("tcp_seq_advance")
+OTHERS = [k for k in GIVEN if k not in [*OF_PAIRS, *OF_ANALYSIS, ADVANCE]]
+#: Labels of rows that are known to be no TCP, or show their sequence number.
+HEARD = [SCHEMA.columns[LABEL].categories.index(word) for word in READERS]
 COLUMNS = ("No.", "Time", "Source", "Destination", "Protocol", "Length", "Info")
 #: Every frame speaks for itself, as in our rows: no datagram or stream is put together.
 OPTIONS = ("ip.defragment", "ipv6.defragment", "tcp.desegment_tcp_streams")
@@ -55,6 +59,7 @@ class Found:
     pair_rows: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     differs: Counter[str] = field(default_factory=Counter)
+    advances: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     seen: dict[str, set[float]] = field(default_factory=dict)  # values of each column, a few
 
@@ -120,10 +125,12 @@ def compare(capture: Path, folder: Path, found: Found) -> None:
     given = as_export(SCHEMA, ours)
     # float32 has 24 bits; a time of a capture in microseconds is printed with six digits.
     near = np.isclose(given, theirs, rtol=2e-7, atol=1.001e-6)
+    if not (is_tunnel | is_undecoded).any():
+        compare_advances(path, given, theirs, is_held, found)
     columns = OTHERS + OF_ANALYSIS
     # Who met within a tunnel or a damaged frame is another pair there.
     if not (is_tunnel | is_undecoded).any():
-        columns = GIVEN
+        columns = OTHERS + OF_ANALYSIS + OF_PAIRS
         found.pair_rows += int(is_held.sum())
     for k in columns:
         name = SCHEMA.names[k]
@@ -134,6 +141,39 @@ def compare(capture: Path, folder: Path, found: Found) -> None:
             found.differs[name] += 1
             example = f"{capture}: frame {i + 1}: {given[i, k]} is not {theirs[i, k]}"
             found.examples.setdefault(name, example)
+
+
+def compare_advances(
+    path: Path, given: np.ndarray, theirs: np.ndarray, is_held: np.ndarray, found: Found
+) -> None:
+    """Count how sequence numbers against those expected compare, on rows of TCP.
+
+    Apart are rows behind one of the same way that shows no number: there the export does not know
+    how far its sender is.
+    """
+    lines = path.read_text(errors="replace").splitlines()[1:]
+    ways = [tuple(line.split('","')[3:5]) for line in lines]
+    mute: set[tuple[str, ...]] = set()
+    is_mute = ~np.isin(theirs[:, LABEL], HEARD)
+    for i, way in enumerate(ways):
+        ours, its = given[i, ADVANCE], theirs[i, ADVANCE]
+        if is_mute[i]:
+            mute.add(way)
+        elif is_held[i]:
+            where = "behind" if way in mute else "alone"
+            is_same = np.isclose(ours, its, rtol=2e-7, atol=0)
+            kind = f"{where}, {'equal' if is_same else 'not equal'}"
+            found.advances[kind] += int(ours != 0 or its != 0)
+            if not is_same:
+                found.examples.setdefault(kind, f"{path}: frame {i + 1}: {ours} is not {its}")
+
+
+def assert_advances(found: Found) -> None:
+    """All are equal where all rows of their way show numbers, and nearly all others are."""
+    assert found.advances["alone, equal"] > 5
+    assert found.advances["alone, not equal"] == 0, found.examples["alone, not equal"]
+    assert found.advances["behind, equal"] > 1
+    assert found.advances["behind, not equal"] <= found.rows / 100
 
 
 def some_shared() -> list[Path]:
@@ -159,6 +199,8 @@ def report(found: Found) -> str:
     lines = [f"{found.rows} rows are compared, {found.pair_rows} of them with the pairs' times"]
     lines += [f"left out: {n} {what}" for what, n in found.left_out.items() if n]
     lines += [f"{name}: {n}: {found.examples[name]}" for name, n in found.differs.items()]
+    lines += [f"{n} advances {name}" for name, n in found.advances.items()]
+    lines += [found.examples[name] for name in found.advances if name in found.examples]
     return "\n".join(lines)
 
 
@@ -171,6 +213,7 @@ def test_sample_captures_and_their_exports_give_the_same_rows(tmp_path):
 
     assert found.rows > 8000
     assert found.differs == {}
+    assert_advances(found)
 
 
 def test_captures_of_every_kind_and_their_exports_give_the_same_rows(tmp_path):
@@ -185,6 +228,7 @@ def test_captures_of_every_kind_and_their_exports_give_the_same_rows(tmp_path):
     assert {name: n for name, n in found.differs.items() if name not in of_analysis} == {}
     assert sum(found.differs[name] for name in of_analysis) <= found.rows / 2000
     assert found.rows > 0.7 * (found.rows + sum(found.left_out.values()))
+    assert_advances(found)
     varying = {name for name, values in found.seen.items() if len(values) > 1}
     assert {"tcp_window_size", "tcp_options_mss_val", "icmp_type", "ip_frag_offset"} <= varying
 

@@ -12,7 +12,13 @@ from tapwatch.flows.conversation_layout import (
     IPV6,
     SCALE_UNKNOWN,
 )
-from tapwatch.flows.conversation_rules import Segment, judge, note_base, note_handshake
+from tapwatch.flows.conversation_rules import (
+    Segment,
+    judge,
+    note_base,
+    note_handshake,
+    seq_advance,
+)
 from tapwatch.flows.hashing import meta_word, table_hash, wide
 from tapwatch.flows.index import (
     append,
@@ -49,8 +55,8 @@ def analyse(
     packets : PACKET (n,)
     keys : KEY (>= n,)
     links : LINK (n,)
-        `tcp_analysis`, `tcp_gap_ns` and `tcp_window_shift` are written for this worker's TCP
-        segments; those of other packets must be 0 already.
+        `tcp_analysis`, `tcp_gap_ns`, `tcp_window_shift` and `tcp_seq_advance` are written for this
+        worker's TCP segments; those of other packets must be 0 already.
     owned : Table
         Of CONVERSATION, CONVERSATION_NODE, CONVERSATION_BUCKET.
     tasks : TASK (1,)
@@ -154,12 +160,15 @@ def _file(packet: Any, key: Any, link: Any, table: Table, bucket: int, tag: int)
     rev = 1 - fwd
     link["tcp_gap_ns"] = max(segment.ts_ns - row["last_ts_ns"], 0)
     row["last_ts_ns"] = segment.ts_ns
+    advance = 0
     if packet["is_fragment"] == 0:
         note_base(row, fwd, rev, segment)
+        advance = seq_advance(row, fwd, segment)
         found |= judge(row, fwd, rev, segment)
     option = wide(packet["tcp_window_scale"])
     note_handshake(row, fwd, rev, segment, SCALE_UNKNOWN if option == _NO_OPTION else option)
     link["tcp_analysis"] = found
+    link["tcp_seq_advance"] = advance
     is_scaled = segment.flags & SYN == 0
     link["tcp_window_shift"] = max(wide(row["window_scale"][fwd]), 0) if is_scaled else 0
 

@@ -65,6 +65,26 @@ def is_before(a: Any, b: Any) -> bool:
 
 
 @njit
+def seq_advance(row: Any, fwd: int, segment: Segment) -> int:
+    """Give the segment's sequence number minus the next one expected of its direction.
+
+    Returns
+    -------
+    advance : int
+        From -2**31 to 2**31 - 1: 0 in order, below it sent before or overtaken, above it behind a
+        gap; 0 where nothing is expected yet. To be asked before `judge`, which counts the segment.
+
+    Notes
+    -----
+    RFC 9293 section 3.4; what is expected is Wireshark's tcp.nxtseq.
+    """
+    next_seq = wide(row["next_seq"][fwd])
+    if next_seq == 0:
+        return 0
+    return int(((segment.seq - next_seq + _HALF) & _SEQ_MASK) - _HALF)
+
+
+@njit
 def judge(row: Any, fwd: int, rev: int, segment: Segment) -> int:
     """Give the bits of TcpAnalysis for a segment, and remember it.
 

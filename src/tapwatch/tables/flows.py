@@ -32,6 +32,9 @@ LINK: Final = np.dtype(
         # How far its TCP window is to be shifted, as its sender's last window scale option said; 0
         # in segments with SYN, without such an option, and without TCP analysis.
         ("tcp_window_shift", "u1"),
+        # Its sequence number minus the next one expected of its direction; 0 where none is, on
+        # fragments, and without TCP analysis.
+        ("tcp_seq_advance", "<i4"),
     ],
     align=True,
 )

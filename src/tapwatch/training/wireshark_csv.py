@@ -24,9 +24,10 @@ from tapwatch.errors import CaptureError, ConfigError
 from tapwatch.features import schema_of
 from tapwatch.tables import Schema
 from tapwatch.training.tables import PART_ROWS, Table, TablePart
-from tapwatch.training.wireshark_csv_info import READERS, Columns, read_marks
+from tapwatch.training.wireshark_csv_info import NUMBERS, READERS, Columns, read_marks
 from tapwatch.training.wireshark_csv_lines import FIELDS, Header, find_header, read_lines
 from tapwatch.training.wireshark_csv_pairs import LastMet
+from tapwatch.training.wireshark_csv_seq import Expected, Line
 
 KIND: Final = "wireshark_csv"
 
@@ -59,6 +60,7 @@ _V4_GROUP: Final = r"^(?:22[4-9]|23\d)\."
 _V6_GROUP: Final = r"^[Ff][Ff][0-9A-Fa-f]{2}:"
 #: The difference of any two such times fits int64 in ns.
 _LARGEST_S: Final = (1 << 62) // 10**9 - 1
+_ENDS: Final = ("source", "destination")
 _LENGTH: Final = r"^\s*\d{1,10}\s*$"
 
 
@@ -160,6 +162,7 @@ class _Reader:
         }
         self._clock_ns: int | None = None
         self._pairs = LastMet()
+        self._expected = Expected()
 
     def read(self, path: Path, lines: list[list[str]]) -> TablePart:
         """Make rows of some lines."""
@@ -199,6 +202,8 @@ class _Reader:
         for index, word in enumerate(words):
             if word in READERS:
                 self._read_info(word, np.flatnonzero(which == index), info, columns)
+        is_other = np.array([word not in READERS for word in words] or [False])[which]
+        columns["tcp_seq_advance"] = self._advances(fields, columns, is_other)
         is_arp = np.isin(which, [k for k, word in enumerate(words) if word == "ARP"])
         columns["eth_dst_broadcast"] &= is_arp
         return self._matrix(columns, len(time_ns))
@@ -212,6 +217,30 @@ class _Reader:
             if name not in columns:
                 columns[name] = np.zeros(len(info), np.float64)
             columns[name][places] = some
+
+    def _advances(
+        self, fields: dict[str, pa.Array], columns: Columns, is_other: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Sequence numbers against those expected; any other protocol may be one over TCP."""
+        advances = np.zeros(len(is_other), np.int64)
+        if "seq" not in columns:
+            columns |= dict.fromkeys(NUMBERS, advances - 1)
+        seq = np.where(is_other, -1, columns["seq"]).astype(np.int64)
+        places = np.flatnonzero(is_other | (seq >= 0))
+        syn, fin = (columns.get(f"tcp_flags_{name}", advances) != 0 for name in ("syn", "fin"))
+        is_start = syn & (columns.get("tcp_flags_ack", advances) == 0)
+        numbers = (
+            columns["src_port"].astype(np.int64),
+            columns["dst_port"].astype(np.int64),
+            seq,
+            seq + columns.get("tcp_len", advances).astype(np.int64) + (syn | fin),
+            is_start & columns["tcp_analysis_reused_ports"],
+            columns["tcp_analysis_zero_window_probe"],
+        )
+        ends = (fields[name].take(pa.array(places)).to_pylist() for name in _ENDS)
+        told = zip(*ends, *(some[places].tolist() for some in numbers), strict=True)
+        advances[places] = self._expected.advances(Line(*one) for one in told)
+        return advances
 
     def _time_columns(self, time_ns: NDArray[np.int64], fields: dict[str, pa.Array]) -> Columns:
         if len(time_ns) == 0:

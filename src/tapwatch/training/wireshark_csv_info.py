@@ -4,7 +4,7 @@ All patterns are RE2 (pyarrow): their time is linear in the text, whatever it ho
 
     any     "[TCP Retransmission] ...", "[TCP Dup ACK 5#1] ..." in front: tcp_analysis_*
     TCP     "SRC → DST [SYN, ACK] Seq= Ack= Win= Len= MSS= WS= SACK_PERM TSval= SLE=": port classes,
-            flags, window, length, options
+            flags, window, length, options; ports and sequence number
     UDP     "SRC → DST Len=N": port classes, length; Len is that of the payload
     ARP     "Who has A? Tell B", "A is at M", "Gratuitous ARP for A (Reply)", "ARP Announcement for
             A", others: the operation, and whether it is gratuitous
@@ -30,6 +30,8 @@ from tapwatch.training.wireshark_csv_icmp import ICMP_TYPES, ICMPV6_TYPES
 
 #: Column -> its values on the rows that were looked at.
 Columns = dict[str, NDArray[Any]]
+#: What TCP's Info says and no column is: -1 where one of them is not there.
+NUMBERS: Final = ("src_port", "dst_port", "seq")
 
 _MARKS: Final = {
     "retransmission": r"\[TCP Retransmission\]",
@@ -127,8 +129,7 @@ def read_marks(info: pa.Array) -> tuple[pa.Array, Columns]:
     return pc.replace_with_mask(info, pa.array(mask), bodies), columns
 
 
-def _port_classes(end: str, texts: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
-    ports = _numbers(texts, _PORT)
+def _port_classes(end: str, ports: NDArray[np.int64]) -> tuple[Columns, NDArray[np.bool_]]:
     is_port = (ports >= 0) & (ports < 1 << 16)
     columns: Columns = {
         f"{end}_port_system": is_port & (ports < _FIRST_REGISTERED),
@@ -150,11 +151,17 @@ def _read_tcp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
     parts = _groups(info, _TCP)
     is_read = np.asarray(pc.is_valid(parts["src"]))
     flags, rest = pc.fill_null(parts["flags"], ""), pc.fill_null(parts["rest"], "")
-    columns, has_src = _port_classes("src", parts["src"])
-    of_dst, has_dst = _port_classes("dst", parts["dst"])
+    src, dst = _numbers(parts["src"], _PORT), _numbers(parts["dst"], _PORT)
+    columns, has_src = _port_classes("src", src)
+    of_dst, has_dst = _port_classes("dst", dst)
     columns |= of_dst
     columns["tcp"] = is_read
-    columns["tcp_len"] = np.maximum(_amount(rest, "Len"), 0)
+    seq, length = _amount(rest, "Seq"), _amount(rest, "Len")
+    # A first fragment has no length: what comes next is not known.
+    is_whole = has_src & has_dst & (seq >= 0) & (length >= 0)
+    for name, some in zip(NUMBERS, (src, dst, seq), strict=True):
+        columns[name] = np.where(is_whole, some, -1)
+    columns["tcp_len"] = np.maximum(length, 0)
     columns["payload_len_bytes"] = columns["tcp_len"]
     columns["tcp_window_size"] = np.maximum(_amount(rest, "Win"), 0)
     words = flags.dictionary_encode()
@@ -174,8 +181,8 @@ def _read_tcp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
 def _read_udp(info: pa.Array) -> tuple[Columns, NDArray[np.bool_]]:
     parts = _groups(info, _UDP)
     is_read = np.asarray(pc.is_valid(parts["src"]))
-    columns, has_src = _port_classes("src", parts["src"])
-    of_dst, has_dst = _port_classes("dst", parts["dst"])
+    columns, has_src = _port_classes("src", _numbers(parts["src"], _PORT))
+    of_dst, has_dst = _port_classes("dst", _numbers(parts["dst"], _PORT))
     columns |= of_dst
     payload_bytes = _amount(pc.fill_null(parts["rest"], ""), "Len")
     has_length = payload_bytes >= 0

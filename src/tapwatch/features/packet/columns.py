@@ -55,27 +55,16 @@ def _analysis(name: str, meaning: str) -> Column:
 
 
 def _port_classes(end: str, whose: str) -> tuple[Column, ...]:
-    source = "RFC 6335 6"
     ported = "(tcp = 1 or udp = 1) and the transport header was read and"
-    return (
-        _flag(
-            f"{end}_port_system",
-            f"{ported} p.{end}_port < 1024",
-            source,
-            f"{whose} port is a system port",
-        ),
-        _flag(
-            f"{end}_port_registered",
-            f"{ported} 1024 <= p.{end}_port < 49152",
-            source,
-            f"{whose} port is a user port",
-        ),
-        _flag(
-            f"{end}_port_dynamic",
-            f"{ported} p.{end}_port >= 49152",
-            source,
-            f"{whose} port is a dynamic port",
-        ),
+    port = f"p.{end}_port"
+    classes = (
+        ("system", f"{port} < 1024", "a system port"),
+        ("registered", f"1024 <= {port} < 49152", "a user port"),
+        ("dynamic", f"{port} >= 49152", "a dynamic port"),
+    )
+    return tuple(
+        _flag(f"{end}_port_{name}", f"{ported} {which}", "RFC 6335 6", f"{whose} port is {words}")
+        for name, which, words in classes
     )
 
 
@@ -262,6 +251,18 @@ _TCP: Final = (
         "time since the previous segment of the conversation, which no timeout ends",
         "tcp.time_delta",
     ),
+    Column(
+        "tcp_seq_advance",
+        "B",
+        "int64",
+        "l.tcp_seq_advance where tcp = 1, else 0: p.tcp_seq minus the one expected, as a signed "
+        "number of 32 bits. Expected is the highest p.tcp_seq + p.payload_bytes (+ 1 with SYN or "
+        "FIN) of the segments before it in its direction of the conversation, but fragments and "
+        "zero-window probes; a SYN sent again goes back to where the first gap began, one with "
+        "another number begins a conversation. 0 where nothing or 0 is expected, and for fragments",
+        "RFC 9293 3.4, Wireshark tcp.nxtseq",
+        "0 in order, below 0 sent before or overtaken, above 0 after a gap",
+    ),
     _tcp_flag("fin", 0x001, "no more data from the sender"),
     _tcp_flag("syn", 0x002, "synchronise sequence numbers"),
     _tcp_flag("reset", 0x004, "reset the connection"),
@@ -386,7 +387,7 @@ PACKET_COLUMNS: Final = with_export(
         *_ARP,
     )
 )
-PACKET_SCHEMA: Final = make_schema("packet", 2, PACKET_COLUMNS)
+PACKET_SCHEMA: Final = make_schema("packet", 3, PACKET_COLUMNS)
 
 PacketAt: Any = position_type("PacketAt", __name__, PACKET_COLUMNS)
 #: Position of each column in the matrix, by name.

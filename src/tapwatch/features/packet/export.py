@@ -4,7 +4,9 @@ Wireshark's list of packets, saved as CSV, holds No., Time, Source, Destination,
 and Info. Time, Length, Protocol and the two addresses are there for every frame, and so are the
 marks of the TCP analysis, which stay in front of Info whatever dissector writes the rest. What else
 Info says depends on the protocol: of TCP it names ports, flags, window, length and options, of UDP
-ports and length, of a TLS record none of these.
+ports and length, of a TLS record none of these. Of TCP it has the sequence number too, but what is
+expected after a TLS record is not told: `tcp_seq_advance` is that of the capture only where all
+segments before it in its direction are rows of TCP.
 """
 
 from collections.abc import Iterable
@@ -20,6 +22,7 @@ _PORTED: Final = ("TCP", "UDP")
 _OF_TCP: Final = (
     "tcp",
     "tcp_len",
+    "tcp_seq_advance",
     "payload_len_bytes",
     "tcp_window_size",
     *(

@@ -166,6 +166,7 @@ def _write_transport(packet, link, is_arp, out):  # type: ignore[no-untyped-def]
 def _write_tcp(packet, link, tcp, out):  # type: ignore[no-untyped-def]
     flags = int(packet["tcp_flags"]) * tcp
     options = int(packet["tcp_options"]) * tcp
+    out[AT.tcp_seq_advance] = link["tcp_seq_advance"] * tcp
     out[AT.tcp_hdr_len] = packet["transport_header_bytes"] * tcp
     out[AT.tcp_window_size_value] = packet["tcp_window"] * tcp
     # 16 bits and a shift of at most 14: far from what int64 holds.

@@ -29,7 +29,7 @@ class PacketView:
     --------
     >>> view = PacketView()
     >>> view.close().values.shape
-    (0, 81)
+    (0, 82)
     """
 
     schema: Final[Schema] = PACKET_SCHEMA
