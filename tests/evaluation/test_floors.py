@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tapwatch.evaluation.audit import audit
 from tapwatch.evaluation.duplicates import first_of_each, row_keys, stands_in
-from tapwatch.evaluation.floors import column_areas, floors_of, mark
+from tapwatch.evaluation.floors import column_areas, floors_of, mark, rate_of
 from tapwatch.evaluation.metrics import spread
 from tapwatch.evaluation.protocol import Section, Split, Statement
 from tapwatch.evaluation.results import Row
@@ -149,7 +149,8 @@ def test_the_rate_counts_rows_of_the_last_second(split):
     """A burst of rows is a floor where the rows have times."""
     seconds = np.arange(150, dtype=np.int64) * 10**9
     burst = np.where(split.is_anomaly, 10**12 + np.arange(150), seconds)
-    timed = Split(**{**fields(split), "times_ns": (seconds, seconds[:50], burst)})
+    rates = tuple(map(rate_of, (seconds, seconds[:50], burst)))
+    timed = Split(**{**fields(split), "rates": rates})
 
     floor = found(timed, "rate of rows")
 

@@ -1,6 +1,8 @@
 """tapwatch evaluate PROTOCOL, from the command line."""
 
+import hashlib
 import json
+import shlex
 
 import pytest
 from click.testing import CliRunner
@@ -224,6 +226,22 @@ def test_of_rows_of_one_kind_no_floor_is_measured(files):
     assert document["audit"]["official"]["warnings"][0].startswith("all test rows are normal")
     assert "floor: not measured" in printed
     assert "below the floor" not in printed
+
+
+def test_the_command_on_record_can_be_given_to_a_shell(files, tmp_path):
+    """Names with spaces are one word each; the configuration is on record with its digest."""
+    train, config = tmp_path / "my train", tmp_path / "my $config.toml"
+    train.write_bytes((files / "train.gz").read_bytes())
+    config.write_text("")
+
+    document = told("nsl-kdd", "--train", train, *CHEAP, "--config", config)
+
+    words = ["tapwatch", "evaluate", "nsl-kdd", "--train", "my train", "--detector", "robust_z"]
+    words += ["--seeds", "2", "--config", "my $config.toml"]
+    assert shlex.split(document["command"]) == words
+    on_record = document["data"][-1]
+    assert (on_record["name"], on_record["used_for"]) == ("my $config.toml", "config")
+    assert on_record["sha256"] == hashlib.sha256(b"").hexdigest()
 
 
 def test_quiet_says_nothing(files):

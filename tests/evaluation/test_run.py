@@ -432,4 +432,4 @@ def test_splits_hold_what_they_say():
 
     split = Split(rows, rows, rows, None, nothing, np.array(["normal"]), nothing)
 
-    assert (split.columns, split.choose, split.times_ns, dict(split.facts)) == ((), None, None, {})
+    assert (split.columns, split.choose, split.rates, dict(split.facts)) == ((), None, None, {})

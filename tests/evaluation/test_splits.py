@@ -58,6 +58,9 @@ def test_several_files_are_one_table_in_their_order(tmp_path):
 
     assert table.labels.tolist() == ["normal"] * 5 + ["back"] * len(rows(second)[0])
     assert [file.name for file in data] == ["a", "b"]
+    # Rows of the second file come after those of the first; these files have no times.
+    assert (np.diff(table.time_ns) > 0).all()
+    assert not table.has_times
     assert data[1].left_out
     assert told[0] == "a: 5 rows"
     assert next(iter(data[1].left_out)) in told[1]
@@ -87,9 +90,9 @@ def test_a_label_list_has_a_line_a_row(tmp_path):
 
 def test_normal_is_told_in_any_case():
     """Benign, normal and 0; all else is an anomaly, no label too."""
-    words = np.array(["Benign", "NORMAL", "0", " normal", "1", "", "abnormal"])
+    words = np.array(["Benign", "NORMAL", "0", " normal", "normal.", "0.0", "1", "", "abnormal"])
 
-    assert is_normal(words).tolist() == [True] * 4 + [False] * 3
+    assert is_normal(words).tolist() == [True] * 6 + [False] * 3
 
 
 def test_each_attack_type_has_one_class():
@@ -98,6 +101,11 @@ def test_each_attack_type_has_one_class():
 
     assert len(kinds) == len(set(kinds)) == 39
     assert set(CLASS_OF.values()) == {"normal", "dos", "probe", "r2l", "u2r"}
+
+
+def test_a_tunnel_is_of_the_class_that_the_scoring_table_of_the_task_has():
+    """httptunnel gains root there, as xterm and ps do."""
+    assert {CLASS_OF[kind] for kind in ("httptunnel", "xterm", "ps")} == {"u2r"}
 
 
 def test_unknown_types_are_a_class_of_their_own_and_counted():

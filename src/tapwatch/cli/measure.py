@@ -1,5 +1,6 @@
 """tapwatch evaluate PROTOCOL: what its options have to be, and how far it is."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from tapwatch.detect.detector import Epoch
-    from tapwatch.evaluation.protocol import Inputs, Outcome, Protocol
+    from tapwatch.evaluation.protocol import DataFile, Inputs, Outcome, Protocol
 
 #: Wide enough for the table of results where nobody looks at it in a terminal.
 _PLAIN_WIDTH = 160
@@ -68,7 +69,12 @@ def measure(name: str, words: tuple[str, ...], options: Mapping[str, Any]) -> No
     with Talk(quiet=options["quiet"]) as talk:
         talk.note(f"{protocol.name}: seeds {', '.join(map(str, seeds))}")
         context = Context(protocol, inputs, seeds, options["detectors"], talk, config)
-        results = replace(run(context), command=_command(protocol, inputs, options))
+        results = run(context)
+        results = replace(
+            results,
+            command=_command(protocol, inputs, options),
+            data=(*results.data, *_settings(options["config_file"])),
+        )
         if folder is not None:
             write(results, folder)
             report.write(results, folder, talk.note)
@@ -111,16 +117,31 @@ def _make(folder: Path) -> None:
         raise SinkError(f"{folder}: could not be made: {error.strerror}") from error
 
 
+def _settings(path: Path | None) -> list["DataFile"]:
+    """The configuration on record."""
+    from tapwatch.evaluation.protocol import DataFile
+    from tapwatch.training.datasets import describe_input
+
+    if path is None:
+        return []
+    return [DataFile(path.name, describe_input(path, "training")["sha256"], 0, "config")]
+
+
 def _command(protocol: "Protocol", inputs: "Inputs", options: Mapping[str, Any]) -> str:
-    words = ["tapwatch evaluate", protocol.name, *(path.name for path in inputs.inputs)]
+    """The command again, for a shell, with the names of files alone."""
+    words = ["tapwatch", "evaluate", protocol.name, *(path.name for path in inputs.inputs)]
     for option in ("train", "test"):
-        words += [f"--{option} {path.name}" for path in getattr(inputs, option)]
-    words += [f"--labels {inputs.labels.name}"] if inputs.labels else []
-    words += [f"--bundle {path.name}" for path in inputs.bundles]
-    words += [f"--view {inputs.view}"] if inputs.view else []
-    words += [f"--detector {name!r}" for name in options["detectors"]]
-    words += [f"--seeds {options['seeds']}"] if options["seeds"] else []
-    return " ".join(words)
+        for path in getattr(inputs, option):
+            words += [f"--{option}", path.name]
+    words += ["--labels", inputs.labels.name] if inputs.labels else []
+    for path in inputs.bundles:
+        words += ["--bundle", path.name]
+    words += ["--view", inputs.view] if inputs.view else []
+    for name in options["detectors"]:
+        words += ["--detector", name]
+    words += ["--seeds", str(options["seeds"])] if options["seeds"] else []
+    words += ["--config", options["config_file"].name] if options["config_file"] else []
+    return shlex.join(words)
 
 
 class Talk:

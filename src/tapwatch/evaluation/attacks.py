@@ -41,7 +41,7 @@ CLASS_OF: Final[dict[str, str]] = {NORMAL: NORMAL} | {
 def classes_of(labels: Words) -> tuple[Words, dict[str, int]]:
     """Class of each label, and how many rows have a label that is none of the types, by label."""
     words, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    classes = np.array([CLASS_OF.get(_plain(word), OTHER) for word in words.tolist()], np.str_)
+    classes = np.array([CLASS_OF.get(plain_label(word), OTHER) for word in words.tolist()], np.str_)
     unknown = {
         str(word): int(n)
         for word, name, n in zip(words, classes, counts, strict=True)
@@ -52,10 +52,11 @@ def classes_of(labels: Words) -> tuple[Words, dict[str, int]]:
 
 def novel_types(test: Words, train: Words) -> Any:
     """Which test rows are of a type that the training files do not have, bool (n_test,)."""
-    known = {_plain(word) for word in np.unique(train).tolist()} | {NORMAL}
+    known = {plain_label(word) for word in np.unique(train).tolist()} | {NORMAL}
     words, place = np.unique(test, return_inverse=True)
-    return np.array([_plain(word) not in known for word in words.tolist()], np.bool_)[place]
+    return np.array([plain_label(word) not in known for word in words.tolist()], np.bool_)[place]
 
 
-def _plain(label: str) -> str:
+def plain_label(label: str) -> str:
+    """A label without spaces, KDD'99's dot and the case of its letters."""
     return label.strip().removesuffix(".").casefold()

@@ -8,7 +8,7 @@ max |z|, mean z^2    of the plain columns, by mean and deviation of the training
 max |z| of log       the same of the logarithms, as scaling log_z makes them, without its clip
 rarity of COLUMN     -log of how often a training row has the word, of each column of classes
 unseen row           1 where no training row is the same, else 0
-rate of rows         rows in the second up to this one, where rows come in order of time
+rate of rows         rows in the second up to this one, where rows have times
 
 A floor gets its threshold by the protocol's own rule. Where many rows tie at the threshold, it is
 given the better F1 of flagging all of them or none: a floor gets the benefit of the doubt.
@@ -133,9 +133,8 @@ def _all(split: Split, lighter: Split, seed: int) -> Iterator[_Scored]:
         yield from _deviations(split, lighter)
     yield from _rarities(split, lighter)
     yield _unseen(split)
-    if split.times_ns is not None:
-        train, calibration, test = (_rate(times) for times in split.times_ns)
-        yield _Scored("rate of rows", "rows in the last second", train, calibration, test)
+    if split.rates is not None:
+        yield _Scored("rate of rows", "rows in the last second", *split.rates)
 
 
 def _some(values: Values, is_anomaly: Flags, seed: int) -> tuple[Values, Flags]:
@@ -202,7 +201,7 @@ def _unseen(split: Split) -> _Scored:
     return _Scored("unseen row", "1 where no training row is the same", *parts)
 
 
-def _rate(times_ns: NDArray[np.int64]) -> Scores:
+def rate_of(times_ns: NDArray[np.int64]) -> Scores:
     """Rows in the second up to each row, itself included; times ascending or not."""
     ordered = np.sort(times_ns)
     upto = np.searchsorted(ordered, times_ns, side="right")

@@ -51,6 +51,7 @@ class Labelled:
     time_ns: NDArray[np.int64]  # (n_rows,)
     schema: Schema
     withheld: Mapping[str, str] = field(default_factory=dict)  # column not given -> why
+    has_times: bool = True  # False: `time_ns` is the order of the rows, and nothing else
 
     def __len__(self) -> int:
         return len(self.values)
@@ -81,9 +82,9 @@ class Split:
     train_is_anomaly: Flags | None = None  # (n_train,) where training is meant to be contaminated
     choose: tuple[Values, Flags] | None = None
     """Labelled rows that are not test rows: they choose the fair floor's column, nothing else."""
-    times_ns: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None = None
-    """Packet times of train, calibration and test, where rows come in order of time: the rate of
-    rows is a floor then."""
+    rates: tuple[Scores, Scores, Scores] | None = None
+    """Rows in the second up to each row of train, calibration and test, among all rows of their
+    file, where rows have times: a floor then."""
     facts: Mapping[str, Any] = field(default_factory=dict)  # told in the report; plain JSON values
 
 

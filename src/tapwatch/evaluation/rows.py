@@ -3,7 +3,7 @@ captures; beside them a list of labels, or a truth file.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tapwatch.config import Config
 from tapwatch.errors import CaptureError, ConfigError
+from tapwatch.evaluation.attacks import plain_label
 from tapwatch.evaluation.protocol import DataFile, Flags, Labelled, Values, Words
 from tapwatch.features import schema_of
 from tapwatch.tables import Schema
@@ -21,6 +22,11 @@ from tapwatch.training.tables import Table
 
 #: Letters of a label that are kept: a file may hold anything.
 _LABEL_LETTERS: Final = 64
+#: Files of numbers alone say it so.
+_ZERO: Final = frozenset({"0", "0.0"})
+#: Tables whose rows have no times, only an order: a second a row stands for it.
+_WITHOUT_TIMES: Final = frozenset({"kdd_csv"})
+_SECOND_NS: Final = 1_000_000_000
 #: Told of what was left out and of damage.
 Note = Callable[[str], None]
 
@@ -68,11 +74,16 @@ def read_labelled(
     files = expand(paths)
     published = open_published(files, schema_of(view))
     parts, data = [], []
+    has_times, next_ns = True, 0
     for path in files:
         table = published.tables.get(path)
         part = _table(table) if table else _plain(path, published.schema, config, note)
         if not len(part.values):
             raise CaptureError(f"{path}: no rows: want at least 1 of view {view}")
+        if table and table.kind in _WITHOUT_TIMES:  # the rows of one file come after another's
+            has_times = False
+            part = replace(part, time_ns=part.time_ns + next_ns)
+            next_ns = int(part.time_ns[-1]) + _SECOND_NS
         left_out = {k: n for k, n in table.counts.items() if n} if table else {}
         digest = describe_input(path, "training")["sha256"]
         data.append(DataFile(path.name, digest, len(part.values), used_for, left_out))
@@ -86,6 +97,7 @@ def read_labelled(
             np.concatenate([part.time_ns for part in parts]),
             published.schema,
             published.withheld,
+            has_times,
         ),
         data,
     )
@@ -142,19 +154,25 @@ def read_label_list(path: Path, n_rows: int) -> tuple[Words, DataFile]:
 
 def is_normal(labels: Words) -> Flags:
     """Which labels say benign or normal, in any case of letters; one that is 0 says so too."""
-    folded = {word: _folded(word) for word in np.unique(labels).tolist()}
-    good = [word for word, text in folded.items() if text in BENIGN or text == "0"]
+    plain = {word: plain_label(word) for word in np.unique(labels).tolist()}
+    good = [word for word, text in plain.items() if text in BENIGN or text in _ZERO]
     return np.isin(labels, good)
 
 
-def _folded(label: str) -> str:
-    return label.strip().casefold()
+def most_frequent(labels: Words, most: int = 5) -> str:
+    """The most frequent labels, with how many rows have them, for messages."""
+    words, counts = np.unique(labels, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:most]
+    return ", ".join(f"{str(words[k])!r} {counts[k]:,}" for k in order)
 
 
 def only_rows(table: Labelled, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Labelled:
     """Some of the rows."""
-    return Labelled(
-        table.values[rows], table.labels[rows], table.time_ns[rows], table.schema, table.withheld
+    return replace(
+        table,
+        values=table.values[rows],
+        labels=table.labels[rows],
+        time_ns=table.time_ns[rows],
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tapwatch.detect.registry import DETECTORS
 from tapwatch.errors import ConfigError
 from tapwatch.evaluation.attacks import NORMAL, OTHER, classes_of
+from tapwatch.evaluation.floors import rate_of
 from tapwatch.evaluation.protocol import (
     Contender,
     Context,
@@ -24,7 +25,13 @@ from tapwatch.evaluation.protocol import (
     Words,
 )
 from tapwatch.evaluation.results import Results
-from tapwatch.evaluation.rows import is_normal, only_rows, read_label_list, usable_columns
+from tapwatch.evaluation.rows import (
+    is_normal,
+    most_frequent,
+    only_rows,
+    read_label_list,
+    usable_columns,
+)
 from tapwatch.evaluation.run import read_files, run_sections
 from tapwatch.evaluation.thresholds import conformal
 from tapwatch.evaluation.truth import read_truth
@@ -56,7 +63,9 @@ def _in_time(table: Labelled) -> NDArray[np.intp]:
     normal = np.flatnonzero(is_normal(table.labels))
     if len(normal) < 3:
         want = "at least 3 rows labelled benign, normal or 0: to learn, to calibrate, to test"
-        raise ConfigError("--train", f"{len(normal)} normal rows", want)
+        found = f"{len(normal)} normal rows of {len(table):,}"
+        hint = f"labels found: {most_frequent(table.labels)}; --labels FILE gives others"
+        raise ConfigError("--train", found, want, hint)
     return normal[np.argsort(table.time_ns[normal], kind="stable")]
 
 
@@ -76,7 +85,11 @@ def _one_file(tables: Tables, _seed: int) -> Split:
     assert table is not None
     learn, calibrate, rest = _cut(_in_time(table), 0.6, 0.2, 0.2)
     test = np.sort(np.concatenate([rest, np.flatnonzero(~is_normal(table.labels))]))
-    return _split(only_rows(table, learn), only_rows(table, calibrate), only_rows(table, test))
+    split = _split(only_rows(table, learn), only_rows(table, calibrate), only_rows(table, test))
+    if not table.has_times:
+        return split
+    rate = rate_of(table.time_ns)
+    return replace(split, rates=(rate[learn], rate[calibrate], rate[test]))
 
 
 def _two_files(tables: Tables, _seed: int) -> Split:
@@ -84,16 +97,14 @@ def _two_files(tables: Tables, _seed: int) -> Split:
     assert train is not None
     assert test is not None
     if not (train.labels != "").any():
-        train = Labelled(
-            train.values,
-            np.full(len(train), NORMAL),
-            train.time_ns,
-            train.schema,
-            train.withheld,
-        )
+        train = replace(train, labels=np.full(len(train), NORMAL))
     learn, calibrate = _cut(_in_time(train), 0.8, 0.2)
     known = np.unique(train.labels[~is_normal(train.labels)])
-    return _split(only_rows(train, learn), only_rows(train, calibrate), test, known)
+    split = _split(only_rows(train, learn), only_rows(train, calibrate), test, known)
+    if not (train.has_times and test.has_times):
+        return split
+    rate = rate_of(train.time_ns)
+    return replace(split, rates=(rate[learn], rate[calibrate], rate_of(test.time_ns)))
 
 
 def _split(
@@ -114,7 +125,6 @@ def _split(
         classes=classes,
         novel=novel,
         columns=usable_columns(train, test),
-        times_ns=(train.time_ns, calibration.time_ns, test.time_ns),
     )
 
 
@@ -199,7 +209,7 @@ def _with_labels(context: Context, purpose: str, data: list[DataFile]) -> Labell
         return table
     labels, file = read_label_list(path, len(table))
     data.append(file)
-    return Labelled(table.values, labels, table.time_ns, table.schema, table.withheld)
+    return replace(table, labels=labels)
 
 
 PROTOCOL: Final = Protocol(
