@@ -90,3 +90,43 @@ def test_the_threshold_lies_beyond_the_largest_benign_error():
     above = capture.attempt(views([4.6], [4.6]), LINEAR, 0, [], Config())
 
     assert (below.benign.n_alerts, above.benign.n_alerts) == (0, 1)
+
+
+def test_the_floor_counts_rows_of_one_source_in_the_last_minute():
+    """A row every five seconds: twelve are in a minute; another host's rows are not among them."""
+    own, other = hosts([0] * 15), hosts([0] * 2, src="10.0.0.9")
+    both = FeatureBatch(
+        HOST,
+        np.concatenate([own.values, other.values]),
+        np.concatenate([own.rows, other.rows]),
+    )
+
+    assert capture.rate_of(both).tolist() == [*range(1, 13), 12, 12, 12, 1, 2]
+    assert capture.rate_of(hosts([])).tolist() == []
+
+
+def test_the_floor_finds_a_flood_of_rows_by_the_rule_of_the_detectors():
+    """Benign hosts have 12 rows a minute, so 15 is the line; values do not matter."""
+    flood = hosts([1] * 40)
+    flood.rows["last_ts_ns"] = flood.rows["order_ns"] = START + np.arange(40) * SECOND
+    usual = views([1] * 30, [1])
+    rows = capture._Halves(usual.train, usual.calibration, usual.benign, flood)
+
+    trial = capture.floor_of(rows, [episode(0, 40)], Config())
+
+    assert (trial.attacks.n_found, trial.benign.n_alerts) == (1, 0)
+    assert trial.attacks.findings[0].time_to_alert_s == pytest.approx(15)  # the sixteenth row
+    assert capture.floor_of(usual, [episode(0, 40)], Config()).attacks.n_found == 0
+
+
+def test_who_finds_no_more_than_the_floor_does_not_beat_it():
+    """More episodes, or as many with fewer false alerts on held-out rows."""
+    finds = capture.attempt(views([2] * 5, [9] * 5), LINEAR, 0, [episode(0, 40)], Config())
+    misses = capture.attempt(views([2] * 5, [2] * 5), LINEAR, 0, [episode(0, 40)], Config())
+    noisy = capture.attempt(views([9] * 5, [9] * 5), LINEAR, 0, [episode(0, 40)], Config())
+
+    assert capture.beats([finds], misses)
+    assert not capture.beats([misses], finds)
+    assert not capture.beats([finds], finds)
+    assert capture.beats([finds], noisy)
+    assert not capture.beats([noisy, misses], noisy)
