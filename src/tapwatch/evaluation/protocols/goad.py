@@ -37,7 +37,8 @@ _REVERSED_SHARE: Final = 0.5
 _SHARED: Final = {
     "contamination": "None: no anomaly is learnt from.",
     "scaling": "Fitted on the rows learnt from: standard scores and words 0 or 1, as the paper has "
-    "it, or logarithms where the line says so.",
+    "it, or logarithms where the line says so; in either, what lies beyond 5 is cut off at 5. A "
+    "service that is none of the 70 is taken as other.",
     "threshold": "As many test rows are flagged as there are anomalies: an oracle, so precision, "
     "recall and F1 are one number.",
 }

@@ -84,7 +84,8 @@ PROTOCOL: Final = Protocol(
                 "first attacks of the file, as many, test.",
                 orientation="Attacks are anomalies, as the code has it; its text has it the other "
                 "way round.",
-                scaling="Minimum and maximum of all rows of the split, those of the test too.",
+                scaling="Minimum and maximum of all rows of the split, those of the test too: of "
+                "rows learnt from and tested, not of the whole file.",
                 avoids="Nothing: it has the scaling with test rows, and the first attacks where "
                 "the text says the last, which are three floods. Not kept: scores that are drawn "
                 "anew at each call, and a divergence with the variance squared.",
