@@ -236,3 +236,13 @@ def test_text_becomes_numbers():
     ours, theirs = split_settings("ae", {"clip": "3", "epochs": "7", "hidden": ["4"]})
 
     assert (ours.clip, theirs.epochs, theirs.hidden) == (3.0, 7, [4])
+
+
+def test_the_help_names_every_detector():
+    """The text stands by itself, for the registry is heavy; it must not fall behind."""
+    from tapwatch.cli.train import command
+    from tapwatch.detect.registry import DETECTORS
+
+    text = next(option.help for option in command.params if option.name == "detector")
+
+    assert text == f"Detector: {', '.join(DETECTORS)}."

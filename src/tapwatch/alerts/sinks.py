@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,10 @@ _NAP_S: Final = 0.1
 
 def _never() -> bool:
     return False
+
+
+#: In a line that is an alert; strings from the wire cannot hold a bare quote.
+_ALERT: Final = b'"event_type":"alert"'
 
 
 class Lost(StrEnum):
@@ -123,7 +127,7 @@ class LineSink:
     @property
     def waiting(self) -> int:
         """Alerts that are not written yet."""
-        return len(self._queue)
+        return _alerts_among(self._queue.copy())
 
     @property
     def name(self) -> str:
@@ -149,11 +153,12 @@ class LineSink:
 
     def write(self, alerts: Sequence[Alert | Drift]) -> None:
         """Take alerts and events of drift, in order, and write what can be written."""
-        self._taken += len(alerts)
+        lines = [eve.line(alert).encode("ascii") for alert in alerts]
+        self._taken += _alerts_among(lines)
         if self._reader_gone:
-            self._lost[Lost.CLOSED_PIPE] += len(alerts)
+            self._lost[Lost.CLOSED_PIPE] += _alerts_among(lines)
             return
-        self._queue.extend(eve.line(alert).encode("ascii") for alert in alerts)
+        self._queue.extend(lines)
         self.flush()
 
     def flush(self) -> None:
@@ -223,7 +228,7 @@ class LineSink:
                 "gauge",
                 "Alerts that wait for a sink.",
                 ("sink",),
-                {(self._label,): len(self._queue)},
+                {(self._label,): self.waiting},
             ),
             Tally(
                 "alert_sink_last_success_timestamp_seconds",
@@ -328,7 +333,7 @@ class LineSink:
                 break
             n -= len(whole)
             self._queue.popleft()
-            self._written += 1
+            self._written += _alerts_among([whole])
         self._head_written = n
         if n:
             self._left_bytes = outlet.regular_size(self._fd)
@@ -357,11 +362,10 @@ class LineSink:
             return
         # The line that is half written stays the first one, so that it can be completed.
         head = self._queue.popleft() if self._head_written and room else None
-        for _ in range(excess):
-            self._queue.popleft()
+        lost = [self._queue.popleft() for _ in range(excess)]
         if head is not None:
             self._queue.appendleft(head)
-        self._lost[reason] += excess
+        self._lost[reason] += _alerts_among(lost)
 
     def _lose_reader(self) -> None:
         """A reader of standard output ends us quietly; a FIFO is opened anew for the next one."""
@@ -387,3 +391,8 @@ def open_sink(
     """Open the sink that an operator names: a path, or `-` for standard output."""
     path = None if target == "-" else Path(target)
     return LineSink(path, append=append, tolerant=tolerant, stopped=stopped)
+
+
+def _alerts_among(lines: Iterable[bytes]) -> int:
+    """How many of the lines are alerts; events of drift go with them, but are not counted."""
+    return sum(_ALERT in line for line in lines)

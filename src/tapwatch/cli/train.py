@@ -19,11 +19,22 @@ if TYPE_CHECKING:
     from tapwatch.detect.detector import Epoch
     from tapwatch.detect.manifest import Manifest
 
+#: Those of detect.registry, which is heavy to import.
+_DETECTORS = (
+    "ae, deep_ae, vae, lstm_ae, aegmm, vaegmm, pca, ocsvm, iforest, kitnet, memory_ae, hst, "
+    "neighbours, rarity, ensemble, robust_z"
+)
+
 
 @click.command("train", cls=KernelCommand)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path())
 @shared.view
-@click.option("--detector", required=True, metavar="NAME", help="Detector: ae, deep_ae.")
+@click.option(
+    "--detector",
+    required=True,
+    metavar="NAME",
+    help=f"Detector: {_DETECTORS}.",
+)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR")
 @click.option(
     "--calibrate",

@@ -64,7 +64,7 @@ class DriftWatch:
         """Forget what was seen, and measure by another calibration."""
         self._calibration = calibration
         self._start = quantile_of(calibration, _TAIL)
-        self._windows = {signal: _adwin(self._delta) for signal in SIGNALS}
+        self._windows: dict[Signal, Any] = {}
 
     def take(self, units: NDArray[np.float64]) -> tuple[int, list[Alarm]]:
         """Take units of errors (n_units, UNIT_ROWS) up to the first alarm.
@@ -76,6 +76,8 @@ class DriftWatch:
         alarms : list of Alarm
             At the end of that unit; at most one of each signal.
         """
+        if not self._windows:
+            self._windows = {signal: _adwin(self._delta) for signal in SIGNALS}
         rows = units.reshape(-1, _MEAN_ROWS)
         means = np.stack([self._levels(rows), self._tails(rows)]).reshape(2, -1, _CLOCK)
         for k, unit in enumerate(means.transpose(1, 0, 2).tolist()):
@@ -90,8 +92,8 @@ class DriftWatch:
 
     def mean(self, signal: Signal) -> float:
         """Mean over what the window holds; before the first unit that of the calibration."""
-        window = self._windows[signal]
-        if window.width == 0:
+        window = self._windows.get(signal)
+        if window is None or window.width == 0:
             return 0.5 if signal == "level" else _TAIL
         return float(window.estimation)
 
@@ -106,8 +108,9 @@ class DriftWatch:
     def _levels(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         error, exceed = self._calibration.error, self._calibration.exceed
         # Of errors that tie with calibration errors half of those lie below.
-        above = exceed[np.searchsorted(error, rows, side="left")]
-        above = above + exceed[np.searchsorted(error, rows, side="right")]
+        place = np.searchsorted(error, rows, side="left")
+        ties = (place < len(error)) & (error[np.minimum(place, len(error) - 1)] == rows)
+        above = exceed[place] + exceed[place + ties]
         # What is no number says nothing of the traffic.
         rank = np.where(np.isfinite(rows), 1 - above / (2 * self._calibration.n), 0.5)
         means: NDArray[np.float64] = rank.mean(axis=1)
@@ -126,7 +129,7 @@ def quantile_of(calibration: Calibration, share: float) -> float:
 
 
 def _adwin(delta: float) -> Any:
-    # Costs a second to import; a run that does not watch does not pay.
+    # Costs seconds to import: only who has a unit of rows to look at pays.
     from river.drift import ADWIN
 
     adwin: Any = ADWIN

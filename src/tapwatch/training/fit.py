@@ -1,6 +1,6 @@
 """From benign inputs to a bundle on disk."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,11 +17,11 @@ from tapwatch.detect.manifest import Manifest, check_name
 from tapwatch.detect.preprocess import Method, fit_preprocess
 from tapwatch.detect.registry import DETECTORS
 from tapwatch.detect.sequences import inputs_of, newest
-from tapwatch.detect.threshold import ThresholdMethod, calibrate, summarise
+from tapwatch.detect.threshold import Threshold, ThresholdMethod, calibrate, summarise
 from tapwatch.errors import ConfigError
 from tapwatch.features import schema_of
 from tapwatch.tables import Schema
-from tapwatch.training.calibrate import measure, measure_tail, score_rows
+from tapwatch.training.calibrate import Held, measure, measure_tail, score_rows
 from tapwatch.training.datasets import (
     Part,
     ReadProgress,
@@ -178,7 +178,23 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
         held = measure_tail(
             values[cut:], time_ns[cut:], share_kept, learnt.preprocess, learnt.detector
         )
-    threshold = calibrate(
+    threshold = _threshold(held, order, settings)
+    inputs = [describe(path, "training", published) for path in training_files]
+    inputs += [describe(path, "calibration", published) for path in calibration_files]
+    figures = None
+    if not n:
+        # Read once more, only where labels are.
+        again = _values_of(calibration_files, published, order, listener)
+        held_rows = again if calibration_files else [values[cut:]]
+        figures = measure_quality(values[:cut], held_rows, published, order, learnt)
+    manifest = make_manifest(order, published, learnt, threshold, held, inputs, rows_seen, figures)
+    return write_bundle(
+        order.output, manifest, learnt.preprocess, learnt.detector, summarise(held.errors)
+    )
+
+
+def _threshold(held: Held, order: Order, settings: TrainSettings) -> Threshold:
+    return calibrate(
         held.errors,
         held.rows_per_hour,
         order.budget_per_hour,
@@ -187,23 +203,15 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
         beyond=settings.beyond,
         risk=settings.risk,
     )
-    inputs = [describe(path, "training", published) for path in training_files]
-    inputs += [describe(path, "calibration", published) for path in calibration_files]
-    again = replace(listener, note=lambda _: None)  # read once more, only where labels are
-    held_rows = (
-        (
-            part.values
-            for parts in _rows_of(calibration_files, published, order, again, n)
-            for part in parts
-        )
-        if calibration_files
-        else [values[cut:]]
-    )
-    figures = None if n else measure_quality(values[:cut], held_rows, published, order, learnt)
-    manifest = make_manifest(order, published, learnt, threshold, held, inputs, rows_seen, figures)
-    return write_bundle(
-        order.output, manifest, learnt.preprocess, learnt.detector, summarise(held.errors)
-    )
+
+
+def _values_of(
+    files: Sequence[Path], published: Published, order: Order, listener: Listener
+) -> Iterator[NDArray[np.float32]]:
+    quiet = replace(listener, note=lambda _: None)
+    for parts in _rows_of(files, published, order, quiet, 0):
+        for part in parts:
+            yield part.values
 
 
 def _rows_of(
