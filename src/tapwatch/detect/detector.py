@@ -177,14 +177,12 @@ class Detector(ABC):
         ConfigError
             The detector has no encoder.
         """
-        if not self.has_latent:
-            raise ConfigError("detector", self.name, "one with a latent space")
         parts = [self._latent(part) for part in self._chunks(rows)]
         return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
 
     def _latent(self, rows: Rows) -> Rows:
-        """Codes of at most CHUNK_ROWS rows."""
-        raise NotImplementedError
+        """Codes of at most CHUNK_ROWS rows; who has an encoder says so, and overrides this."""
+        raise ConfigError("detector", self.name, "one with a latent space")
 
     def expected(self, rows: Rows) -> Rows:
         """What the detector would have expected, (n_rows, n_columns), in preprocessed space."""
