@@ -104,6 +104,7 @@ class Indifferent:
     """Scores every row as nothing unusual: it stands where bundles would."""
 
     detector = "none"
+    sequence_rows = 0
 
     def __init__(self, view: str) -> None:
         self.view = view
