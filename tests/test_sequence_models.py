@@ -18,7 +18,8 @@ from tapwatch.features.sequences.views import ViewSequences
 from tapwatch.pipeline import House, run
 from tapwatch.tables import ROW, FeatureBatch
 from tapwatch.training.datasets import read_rows
-from tapwatch.training.fit import Order, train
+from tapwatch.training.fit import train
+from tapwatch.training.order import Order
 from tests.conftest import pcap_bytes
 from tests.test_pipeline import FRAMES, Kept
 

@@ -10,7 +10,8 @@ from tapwatch.detect import Scorer, load_bundle
 from tapwatch.errors import ArtifactError, CaptureError, ConfigError
 from tapwatch.features import SCHEMAS
 from tapwatch.tables import ROW, FeatureBatch
-from tapwatch.training.fit import Listener, Order, choose_columns, split_settings, train
+from tapwatch.training.fit import choose_columns, split_settings, train
+from tapwatch.training.order import Listener, Order
 from tests.training import made
 
 TIME = "2024-01-02T03:04:05Z"

@@ -15,7 +15,8 @@ from tapwatch.features import SCHEMAS
 from tapwatch.features.schema import make_schema
 from tapwatch.tables import ROW, Column, FeatureBatch
 from tapwatch.training import published
-from tapwatch.training.fit import Listener, Order, train
+from tapwatch.training.fit import train
+from tapwatch.training.order import Listener, Order
 from tapwatch.training.published import LOADERS, Selection, open_published
 from tapwatch.training.tables import Table, TablePart
 from tests.training import made

@@ -7,7 +7,8 @@ from click.testing import CliRunner
 from tapwatch.cli import main
 from tapwatch.detect.bundle import load_bundle
 from tapwatch.features import SCHEMAS
-from tapwatch.training.fit import Order, train
+from tapwatch.training.fit import train
+from tapwatch.training.order import Order
 from tests.evaluation import naive_metrics as naive
 from tests.evaluation.kdd_like import rows, write
 

@@ -89,7 +89,8 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
     """
     # Inside: `--help` shall not wait for pydantic and numpy.
     from tapwatch.config import Config, load_config
-    from tapwatch.training.fit import Listener, Order, train
+    from tapwatch.training.fit import train
+    from tapwatch.training.order import Listener, Order
 
     order = Order(
         inputs=[Path(text) for text in inputs],

@@ -5,8 +5,7 @@ Beside the detector stands the floor of no learning: the largest |z| of a plain 
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,33 +13,23 @@ from numpy.typing import NDArray
 from tapwatch.detect.preprocess import fit_preprocess
 from tapwatch.tables import Schema
 from tapwatch.training.calibrate import score_rows
+from tapwatch.training.order import Order
 from tapwatch.training.published import Published, Selection, benign_labels
 from tapwatch.training.ranking import ranking
-from tapwatch.training.record import Learnt
+from tapwatch.training.record import Figures, Learnt
 from tapwatch.training.reservoir import Reservoir
 from tapwatch.training.tables import Table
-
-if TYPE_CHECKING:
-    from tapwatch.training.fit import Order
 
 #: Rows of either kind that are held against each other at most, a random sample of more.
 MOST_ROWS: Final = 20_000
 _NO_CLIP: Final = 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Figures by name, of a detector and of the floor, on the same rows."""
-
-    labelled: dict[str, float]
-    floor: dict[str, float]
-
-
 def measure_quality(
     train: NDArray[np.float32],
     held_out: Iterable[NDArray[np.float32]],
     published: Published,
-    order: "Order",
+    order: Order,
     learnt: Learnt,
 ) -> Figures | None:
     """Hold benign rows against those that are labelled otherwise; None where there are none.

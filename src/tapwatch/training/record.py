@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,16 @@ from tapwatch.errors import ConfigError
 from tapwatch.features.settings import settings_of
 from tapwatch.training.calibrate import Held
 from tapwatch.training.datasets import describe_input
+from tapwatch.training.order import Order
 from tapwatch.training.published import Published
 
-if TYPE_CHECKING:
-    from tapwatch.training.fit import Order
-    from tapwatch.training.quality import Figures
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How good a bundle is: figures by name, of a detector and of the floor, on the same rows."""
+
+    labelled: dict[str, float]
+    floor: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,14 @@ class Learnt:
 
 
 def make_manifest(
-    order: "Order",
+    order: Order,
     published: Published,
     learnt: Learnt,
     threshold: Threshold,
     held: Held,
     inputs: Sequence[Mapping[str, Any]],
     rows_seen: int,
-    figures: "Figures | None" = None,
+    figures: Figures | None = None,
 ) -> Manifest:
     """Put on record what was trained, from what, and how good it is.
 
