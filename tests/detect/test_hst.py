@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from river.anomaly import HalfSpaceTrees
 
+from tapwatch.detect.ablation import Usual, drops
 from tapwatch.detect.detectors.hst import Hst, HstParameters
 from tapwatch.errors import ArtifactError
 from tests.detect.made import preprocessed
@@ -79,3 +80,20 @@ def test_refuses_what_the_kernel_must_not_meet(key, value, text):
     array.flat[-1] = value
     with pytest.raises(ArtifactError, match=text):
         Hst.from_arrays(PARAMETERS, 5, detector.arrays() | {key: array})
+
+
+@pytest.mark.kernel
+def test_shares_are_those_of_ablation():
+    """Walking only from where a column turns the way gives what scoring changed rows gives."""
+    rows = preprocessed(60, n_columns=7)
+    rows[:, 4:] = 0
+    rows[np.arange(60), 4 + np.random.default_rng(0).choice(3, 60, p=[0.5, 0.3, 0.2])] = 3
+    column_of = np.array([0, 1, 2, 3, 4, 4, 4])
+    detector = fitted(rows)
+    judged = np.concatenate([rows[:20], rows[:20] * np.float32(2)])
+    wanted = drops(detector._score, judged, column_of, Usual.fit(rows))
+
+    np.testing.assert_allclose(detector._contributions(judged, column_of), wanted, atol=1e-12)
+    assert (wanted > 1e-6).mean() > 0.2
+    judged[3, 1] = np.nan
+    assert np.isnan(detector._contributions(judged, column_of)).all(axis=1).nonzero()[0] == [3]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tapwatch.detect.ablation import USUAL_ARRAYS, Usual, drops
+from tapwatch.detect.ablation import USUAL_ARRAYS, Usual
 from tapwatch.detect.detector import (
     Arrays,
     Epoch,
@@ -163,11 +163,16 @@ class Hst(OnlineDetector):
             int(held["seen"][0]),
         )
 
+    @property
+    def _most(self) -> float:
+        """The largest possible sum of masses."""
+        given = self.parameters
+        return float(given.trees * given.window * (2 ** (given.height + 1) - 1))
+
     def _score(self, rows: Rows) -> NDArray[np.float64]:
         from tapwatch.detect.detectors.hst_kernel import score_rows
 
         held, window = self._arrays, self.parameters.window
-        most = float(self.parameters.trees * window * (2 ** (self.parameters.height + 1) - 1))
         error = np.empty(len(rows))
         score_rows(
             plain_rows(rows),
@@ -176,13 +181,27 @@ class Hst(OnlineDetector):
             held["threshold"],
             held["mass"],
             _LIMIT * window,
-            most,
+            self._most,
             error,
         )
         return error
 
     def _contributions(self, rows: Rows, column_of: NDArray[np.int64]) -> NDArray[np.float64]:
-        return drops(self._score, rows, column_of, self._usual)
+        """As `ablation.drops` gives them, but walking no tree that cannot change its mind."""
+        from tapwatch.detect.detectors.hst_kernel import mass_gains
+
+        held, window = self._arrays, self.parameters.window
+        gain = np.empty((len(rows), int(column_of.max()) + 1))
+        mass_gains(
+            plain_rows(rows),
+            self._usual.row(column_of),
+            column_of,
+            self._work,
+            (held["feature"], held["threshold"], held["mass"]),
+            _LIMIT * window,
+            gain,
+        )
+        return np.maximum(gain / self._most, 0)
 
     def _expected(self, rows: Rows) -> Rows:
         return self._usual.expected(len(rows))

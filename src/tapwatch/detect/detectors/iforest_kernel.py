@@ -46,6 +46,17 @@ def path_sums(
             total[i] += nodes[_leaf(rows[i], start[t], nodes)]["path"]
 
 
+@njit
+def _leaf_turned(row: Any, usual: Any, column_of: Any, column: int, node: int, nodes: Any) -> int:
+    """The leaf from `node` on, where one column is as usual."""
+    while nodes[node]["feature"] >= 0:
+        at = nodes[node]
+        asked = at["feature"]
+        value = usual[asked] if column_of[asked] == column else row[asked]
+        node = node + 1 if value <= at["threshold"] else at["right"]
+    return node
+
+
 @njit(nogil=True, cache=True)
 def path_gains(
     rows: NDArray[np.float32],
@@ -57,27 +68,25 @@ def path_gains(
 ) -> None:
     """Write to `gain`, (n_rows, n_parts), by what the paths grow when a column is set to `usual`.
 
-    A tree is walked again only for the columns that it asked for on the way down: with another
-    value in any other column the way is the same.
+    The way changes where the row is first asked for the column and goes to another side than the
+    usual value would. From there a tree is walked again; for other columns the way is the same.
     """
     gain[:] = 0.0
-    asked_in = np.full(gain.shape[1], -1, np.int64)
+    turned_in = np.full(gain.shape[1], -1, np.int64)
     for i in range(len(rows)):
         row = rows[i]
-        asked_in[:] = -1
+        turned_in[:] = -1
         for t in range(len(start)):
             path = nodes[_leaf(row, start[t], nodes)]["path"]
             node = start[t]
             while nodes[node]["feature"] >= 0:
                 at = nodes[node]
-                column = column_of[at["feature"]]
-                if asked_in[column] != t:
-                    asked_in[column] = t
-                    other = start[t]
-                    while nodes[other]["feature"] >= 0:
-                        there = nodes[other]
-                        asked = there["feature"]
-                        value = usual[asked] if column_of[asked] == column else row[asked]
-                        other = other + 1 if value <= there["threshold"] else there["right"]
+                asked = at["feature"]
+                goes_left = row[asked] <= at["threshold"]
+                column = column_of[asked]
+                if goes_left != (usual[asked] <= at["threshold"]) and turned_in[column] != t:
+                    turned_in[column] = t
+                    other = at["right"] if goes_left else node + 1
+                    other = _leaf_turned(row, usual, column_of, column, other, nodes)
                     gain[i, column] += nodes[other]["path"] - path
-                node = node + 1 if row[at["feature"]] <= at["threshold"] else at["right"]
+                node = node + 1 if goes_left else at["right"]
