@@ -142,16 +142,17 @@ class Rarity(Detector):
 
     def _contributions(self, rows: Rows, column_of: NDArray[np.int64]) -> NDArray[np.float64]:
         """What a cell costs by itself is its own; what the pair costs beyond that is of both."""
-        codes = self._cells.sort(rows)
+        codes = self._cells.sort(rows)  # (V, B)
+        has_parent = self._parent >= 0
+        given = np.where(has_parent[:, None], codes[self._parent], 0)
+        n_cells = self._cells.n_cells[:, None]
+        cost = self._cost[self._first[:, None] + given * n_cells + codes]
+        half = np.maximum(cost - self._alone[self._first_alone[:, None] + codes], 0.0) / 2
+        half[~has_parent] = 0.0
+        own = cost - half
+        np.add.at(own, self._parent[has_parent], half[has_parent])
         parts = np.zeros((self.n_columns, len(rows)))
-        at = self._cells.first_input
-        for k, parent in enumerate(self._parent):
-            cost = self._cost_of(k, codes)
-            both = np.maximum(cost - self._alone[self._first_alone[k] + codes[k]], 0.0)
-            parts[at[k]] += cost
-            if parent >= 0:
-                parts[at[k]] -= both / 2
-                parts[at[parent]] += both / 2
+        parts[self._cells.first_input] = own
         return by_column(parts.T, column_of)
 
     def _expected(self, rows: Rows) -> Rows:
