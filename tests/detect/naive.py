@@ -63,9 +63,12 @@ def six_digits(x: float) -> float:
     return float(Context(prec=6, rounding=ROUND_HALF_EVEN).create_decimal(Decimal(x)))
 
 
-def quantile_higher(values: Sequence[float], q: float) -> float:
-    """The smallest value whose place, counted from 0, is at least q * (n - 1)."""
-    return sorted(values)[math.ceil(q * (len(values) - 1))]
+def exceeded_by(values: Sequence[float], share: float) -> float:
+    """The value of rank share * (n + 1), counted from 1 at the largest; between two, in between."""
+    falling = sorted(values, reverse=True)
+    rank = min(max(share * (len(values) + 1), 1), len(values))
+    upper, lower = falling[math.floor(rank) - 1], falling[math.ceil(rank) - 1]
+    return upper + (rank - math.floor(rank)) * (lower - upper)
 
 
 def histogram(values: Sequence[float], edges: Sequence[float]) -> list[int]:

@@ -59,6 +59,33 @@ def test_pot_counts_where_the_budget_lies_in_the_body():
     assert (pot.value, pot.tail, pot.warnings) == (plain.value, None, ())
 
 
+@pytest.mark.parametrize("far", [1.0, 40.0])
+def test_a_law_that_does_not_fit_is_kept_near_what_was_counted(far):
+    """Errors in two lumps: the realised rate is that of the budget times or divided by 1.25.
+
+    A lump far out makes a law that lies far above the rows that it was to tell of; three hundred
+    more rows of such errors are counted in the place of a theory.
+    """
+    random = np.random.default_rng(2)
+    errors = random.lognormal(sigma=0.3, size=40_000)
+    errors[:60] = errors.max() + far + 0.01 * random.random(60)
+    for risk in (2e-4, 5e-4, 3e-3):
+        found = calibrate(errors, 0, 1, method="pot", risk=risk)
+        counted = np.count_nonzero(errors > found.value) / 40_001
+
+        assert found.tail is not None
+        assert risk / 1.25 - 1 / 40_001 <= counted <= risk * 1.25 + 1 / 40_001
+
+
+def test_a_law_that_fits_is_left_as_it_is():
+    """Of exponential errors the threshold is the law's own, between two ranks."""
+    errors = np.random.default_rng(4).exponential(size=40_000)
+    found = calibrate(errors, 0, 1, method="pot", risk=2e-3)
+
+    assert found.tail is not None
+    assert found.value == pytest.approx(found.tail.quantile(2e-3), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("errors", "risk", "text"),
     [

@@ -6,9 +6,12 @@ hour there are. Their quotient alpha is the share of benign rows that may be fla
 conformal   p = (1 + #{calibration errors >= s}) / (n + 1); flagged when p <= alpha. Where benign
             rows are exchangeable, a benign row is flagged with probability at most alpha
             (Vovk, Gammerman, Shafer 2005, section 2.2).
-quantile    flagged above factor * (the 1 - alpha quantile of the calibration errors).
+quantile    flagged above factor * (the 1 - alpha quantile of the calibration errors), at the place
+            (n + 1) (1 - alpha) among them: a benign row is flagged with probability alpha, where
+            conformal may stay below it by as much as one rank.
 pot         flagged above the error that a generalised Pareto law, fitted to the largest calibration
-            errors, exceeds with probability alpha (pot.py); alpha may be below 1 / n.
+            errors, exceeds with probability alpha (pot.py); alpha may be below 1 / n. Where it is
+            not, what was counted bounds the law: few tails are Pareto's all the way.
 
 All are one comparison, error > value, on errors of six significant digits.
 """
@@ -34,6 +37,9 @@ _BODY: Final = 1024
 _FARTHEST: Final = 1000.0
 #: ...and no threshold is further out than this many times the largest calibration error.
 _HIGHEST: Final = 100.0
+#: Where alpha can be counted, the law's threshold lies between those of alpha times and divided by
+#: this: it smooths the gaps between ranks, and cannot be further off than a law that does not fit.
+_NEAR: Final = 1.25
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,7 @@ def calibrate(
     alpha = budget_per_hour / rows_per_hour if rows_per_hour > 0 else risk or 0.0
     tail, warnings = _tail(rounded, alpha) if method == "pot" else (None, ())
     if tail is not None:
-        value, share = tail.quantile(alpha), alpha
+        value, share = _near_counted(tail.quantile(alpha), rounded, alpha), alpha
         if value > _HIGHEST * rounded.max():
             value = _HIGHEST * float(rounded.max())
             warnings += (f"the threshold is kept to {_HIGHEST:g} times the largest error",)
@@ -200,9 +206,29 @@ def _counted(
     if k < 1:
         return None
     if method == "quantile":
-        value = float(np.quantile(errors, 1 - alpha, method="higher")) * factor
-        return value, (1 + np.count_nonzero(errors > value)) / (n + 1)
+        quantile = _quantile(errors, alpha)
+        value = quantile * factor
+        share = (1 + np.count_nonzero(errors > value)) / (n + 1)
+        return value, share if value < quantile else min(share, alpha)
     return float(np.partition(errors, n - k)[n - k]), k / (n + 1)
+
+
+def _quantile(errors: NDArray[np.float64], share: float) -> float:
+    """The error that `share` of further rows exceed on average: of rank (n + 1) share from above.
+
+    Hyndman and Fan 1996, definition 6; ranks in between are interpolated.
+    """
+    return float(np.quantile(errors, 1 - share, method="weibull"))
+
+
+def _near_counted(value: float, errors: NDArray[np.float64], alpha: float) -> float:
+    """The law's threshold, no further from what was counted than a factor of the rate."""
+    ranks = alpha * (len(errors) + 1)
+    if ranks >= 1:
+        value = max(value, _quantile(errors, min(alpha * _NEAR, 1.0)))
+    if ranks >= _NEAR:
+        value = min(value, _quantile(errors, alpha / _NEAR))
+    return value
 
 
 def _tail(errors: NDArray[np.float64], alpha: float) -> tuple[Tail | None, tuple[str, ...]]:
