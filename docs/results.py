@@ -154,7 +154,8 @@ def _protocol(document: Mapping[str, Any]) -> Iterator[str]:
     seeds = ", ".join(map(str, document["seeds"]))
     for file in document["data"]:
         digest = file["sha256"]
-        yield f"- `{file['name']}`, {file['rows']:,} rows, {file['used_for']}: `{digest}`"
+        size = f"{file['rows']:,} {file.get('unit', 'rows')}"
+        yield f"- `{file['name']}`, {size}, {file['used_for']}: `{digest}`"
     yield f"- seeds {seeds}\n"
     for section, statement in document["statement"].items():
         if len(document["statement"]) > 1:

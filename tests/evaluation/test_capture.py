@@ -5,8 +5,8 @@ import pytest
 
 from tapwatch.config import Config
 from tapwatch.errors import ConfigError
+from tapwatch.evaluation import captured, trials
 from tapwatch.evaluation.protocol import Contender
-from tapwatch.evaluation.protocols import capture
 from tapwatch.evaluation.truth import Episode
 from tapwatch.features import schema_of
 from tapwatch.tables import ROW, FeatureBatch
@@ -31,10 +31,10 @@ def hosts(flows_out, src="10.0.0.1", first_s=0) -> FeatureBatch:
     return FeatureBatch(HOST, values, rows)
 
 
-def views(benign, attacks) -> capture._Halves:
+def views(benign, attacks) -> captured.Halves:
     """Train and calibrate on 0 to 4 flows."""
     usual = np.tile(np.arange(5), 40)
-    return capture._Halves(hosts(usual), hosts(usual), hosts(benign), hosts(attacks))
+    return captured.Halves(hosts(usual), hosts(usual), hosts(benign), hosts(attacks))
 
 
 def episode(first_s: int, last_s: int, src="10.0.0.1") -> Episode:
@@ -48,17 +48,17 @@ def test_rows_are_cut_in_the_middle_of_the_time(tmp_path):
     """Eleven rows, 50 s: the middle is the sixth's time, and that row is of the first half."""
     batch = hosts(range(11))
 
-    first, second = capture.in_halves(batch, capture.middle_of({"host": batch}))
+    first, second = captured.in_halves(batch, captured.middle_of([batch]))
 
     assert first.values[:, HOST.names.index("flows_out")].tolist() == [0, 1, 2, 3, 4, 5]
     assert second.values[:, HOST.names.index("flows_out")].tolist() == [6, 7, 8, 9, 10]
-    assert capture.hours_of(batch) == pytest.approx(50 / 3600)
+    assert captured.hours_of(batch) == pytest.approx(50 / 3600)
 
 
 def test_a_held_out_capture_without_rows_is_refused():
     """There is no middle of nothing."""
     with pytest.raises(ConfigError, match="held-out capture"):
-        capture.middle_of({"host": hosts([])})
+        captured.middle_of([hosts([])])
 
 
 def test_an_episode_is_found_and_what_is_beside_it_is_false():
@@ -66,7 +66,7 @@ def test_an_episode_is_found_and_what_is_beside_it_is_false():
     attacks = [1] * 20
     attacks[4], attacks[18] = 9, 9
 
-    trial = capture.attempt(views([2] * 5, attacks), LINEAR, 0, [episode(10, 40)], Config())
+    trial = trials.attempt(views([2] * 5, attacks), LINEAR, 0, [episode(10, 40)], Config())
 
     assert trial.attacks.n_found == 1
     assert trial.attacks.findings[0].time_to_alert_s == pytest.approx(10)
@@ -76,7 +76,7 @@ def test_an_episode_is_found_and_what_is_beside_it_is_false():
 
 def test_the_second_half_of_benign_traffic_counts_every_alert_as_false():
     """Two bursts of one host within the hold-down are one alert."""
-    trial = capture.attempt(
+    trial = trials.attempt(
         views([9, 1, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 9], [1]), LINEAR, 0, [], Config()
     )
 
@@ -86,8 +86,8 @@ def test_the_second_half_of_benign_traffic_counts_every_alert_as_false():
 
 def test_the_threshold_lies_beyond_the_largest_benign_error():
     """4 flows are 2 from the median; the line is at 1.25 times that, 4.5 flows."""
-    below = capture.attempt(views([4.4], [4.4]), LINEAR, 0, [], Config())
-    above = capture.attempt(views([4.6], [4.6]), LINEAR, 0, [], Config())
+    below = trials.attempt(views([4.4], [4.4]), LINEAR, 0, [], Config())
+    above = trials.attempt(views([4.6], [4.6]), LINEAR, 0, [], Config())
 
     assert (below.benign.n_alerts, above.benign.n_alerts) == (0, 1)
 
@@ -101,8 +101,8 @@ def test_the_floor_counts_rows_of_one_source_in_the_last_minute():
         np.concatenate([own.rows, other.rows]),
     )
 
-    assert capture.rate_of(both).tolist() == [*range(1, 13), 12, 12, 12, 1, 2]
-    assert capture.rate_of(hosts([])).tolist() == []
+    assert trials.rate_of(both).tolist() == [*range(1, 13), 12, 12, 12, 1, 2]
+    assert trials.rate_of(hosts([])).tolist() == []
 
 
 def test_the_floor_finds_a_flood_of_rows_by_the_rule_of_the_detectors():
@@ -110,23 +110,23 @@ def test_the_floor_finds_a_flood_of_rows_by_the_rule_of_the_detectors():
     flood = hosts([1] * 40)
     flood.rows["last_ts_ns"] = flood.rows["order_ns"] = START + np.arange(40) * SECOND
     usual = views([1] * 30, [1])
-    rows = capture._Halves(usual.train, usual.calibration, usual.benign, flood)
+    rows = captured.Halves(usual.train, usual.calibration, usual.benign, flood)
 
-    trial = capture.floor_of(rows, [episode(0, 40)], Config())
+    trial = trials.floor_of(rows, [episode(0, 40)], Config())
 
     assert (trial.attacks.n_found, trial.benign.n_alerts) == (1, 0)
     assert trial.attacks.findings[0].time_to_alert_s == pytest.approx(15)  # the sixteenth row
-    assert capture.floor_of(usual, [episode(0, 40)], Config()).attacks.n_found == 0
+    assert trials.floor_of(usual, [episode(0, 40)], Config()).attacks.n_found == 0
 
 
 def test_who_finds_no_more_than_the_floor_does_not_beat_it():
     """More episodes, or as many with fewer false alerts on held-out rows."""
-    finds = capture.attempt(views([2] * 5, [9] * 5), LINEAR, 0, [episode(0, 40)], Config())
-    misses = capture.attempt(views([2] * 5, [2] * 5), LINEAR, 0, [episode(0, 40)], Config())
-    noisy = capture.attempt(views([9] * 5, [9] * 5), LINEAR, 0, [episode(0, 40)], Config())
+    finds = trials.attempt(views([2] * 5, [9] * 5), LINEAR, 0, [episode(0, 40)], Config())
+    misses = trials.attempt(views([2] * 5, [2] * 5), LINEAR, 0, [episode(0, 40)], Config())
+    noisy = trials.attempt(views([9] * 5, [9] * 5), LINEAR, 0, [episode(0, 40)], Config())
 
-    assert capture.beats([finds], misses)
-    assert not capture.beats([misses], finds)
-    assert not capture.beats([finds], finds)
-    assert capture.beats([finds], noisy)
-    assert not capture.beats([noisy, misses], noisy)
+    assert trials.beats([finds], misses)
+    assert not trials.beats([misses], finds)
+    assert not trials.beats([finds], finds)
+    assert trials.beats([finds], noisy)
+    assert not trials.beats([noisy, misses], noisy)

@@ -32,7 +32,19 @@ _PATH = click.Path(path_type=Path)
     metavar="NAME",
     help="Only these contenders of the protocol, by their name or their detector.",
 )
-@click.option("--view", metavar="VIEW", help="Of a protocol that leaves it open.")
+@click.option(
+    "--view",
+    "views",
+    multiple=True,
+    metavar="VIEW",
+    help="Of a protocol that leaves it open; of capture it may be given again.",
+)
+@click.option(
+    "--columns", multiple=True, metavar="NAME[,NAME]...", help="Of capture: learn from these only."
+)
+@click.option(
+    "--drop", multiple=True, metavar="NAME[,NAME]...", help="Of capture: do not learn from these."
+)
 @click.option(
     "--bundle",
     "bundles",
@@ -142,9 +154,9 @@ def _check_no_protocol(captures: tuple[str, ...], given: Mapping[str, Any]) -> N
         first = captures[0]
         if not Path(first).suffix and not Path(first).exists():
             protocol_of(first)  # says which there are
-    options = ("train", "test", "detectors", "seeds", "view")
-    for option, key in zip(("train", "test", "detector", "seeds", "view"), options, strict=True):
+    for key in ("train", "test", "detectors", "seeds", "views", "columns", "drop"):
         if given[key]:
+            option = {"detectors": "detector", "views": "view"}.get(key, key)
             raise click.UsageError(f"--{option} wants a protocol: {protocols}")
 
 

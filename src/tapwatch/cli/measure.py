@@ -57,8 +57,12 @@ def measure(name: str, words: tuple[str, ...], options: Mapping[str, Any]) -> No
         test=options["test"],
         labels=options["labels"],
         inputs=tuple(map(Path, words)),
-        view=options["view"],
+        view=next(iter(options["views"]), None),
         bundles=options["bundles"],
+        views=options["views"],
+        filter=options["filter_text"],
+        columns=_items(options["columns"]),
+        drop=_items(options["drop"]),
     )
     _check(protocol, inputs, options)
     folder: Path | None = options["output"]
@@ -86,11 +90,12 @@ def measure(name: str, words: tuple[str, ...], options: Mapping[str, Any]) -> No
 
 def _check(protocol: "Protocol", inputs: "Inputs", options: Mapping[str, Any]) -> None:
     """Refuse what the protocol has no use for, and say what it wants."""
-    for key in ("alerts_file", "hours", "filter_text"):
+    for key in ("alerts_file", "hours"):
         if options[key] is not None:
-            option = "--" + key.removesuffix("_file").removesuffix("_text")
+            option = "--" + key.removesuffix("_file")
             want = f"no value with protocol {protocol.name}"
             raise ConfigError(option, str(options[key]), want)
+    _check_choices(protocol, inputs)
     if options["workers"] != 1:
         raise ConfigError("--workers", options["workers"], "1 with a protocol: it has one thread")
     needs = protocol.needs
@@ -108,6 +113,24 @@ def _check(protocol: "Protocol", inputs: "Inputs", options: Mapping[str, Any]) -
         raise ConfigError("--view", inputs.view, needs.view, hint)
     if needs.view is None and inputs.view is None and "view" not in needs.optional:
         raise click.UsageError(f"protocol {protocol.name} wants --view VIEW: what becomes a row")
+
+
+def _check_choices(protocol: "Protocol", inputs: "Inputs") -> None:
+    """Refuse options beside files that the protocol does not take."""
+    takes = protocol.needs.takes
+    for key in ("filter", "columns", "drop"):
+        given = getattr(inputs, key)
+        if given and key not in takes:
+            told = given if isinstance(given, str) else ",".join(given)
+            raise ConfigError(f"--{key}", told, f"no value with protocol {protocol.name}")
+    if len(inputs.views) > 1 and "views" not in takes:
+        told = " ".join(inputs.views)
+        raise ConfigError("--view", told, f"one view with protocol {protocol.name}")
+
+
+def _items(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Options that may be repeated, and may hold several items with commas between."""
+    return tuple(item.strip() for text in given for item in text.split(",") if item.strip())
 
 
 def _make(folder: Path) -> None:
@@ -136,7 +159,12 @@ def _command(protocol: "Protocol", inputs: "Inputs", options: Mapping[str, Any])
     words += ["--labels", inputs.labels.name] if inputs.labels else []
     for path in inputs.bundles:
         words += ["--bundle", path.name]
-    words += ["--view", inputs.view] if inputs.view else []
+    for view in inputs.views:
+        words += ["--view", view]
+    words += ["--filter", inputs.filter] if inputs.filter else []
+    for option in ("columns", "drop"):
+        names = getattr(inputs, option)
+        words += [f"--{option}", ",".join(names)] if names else []
     for name in options["detectors"]:
         words += ["--detector", name]
     words += ["--seeds", str(options["seeds"])] if options["seeds"] else []
@@ -201,9 +229,13 @@ class Talk:
                 self._epochs, completed=epoch.number, total=epoch.of, description=told
             )
 
-    def done(self, outcome: "Outcome") -> None:
-        """Say what came of a fit."""
+    def advance(self) -> None:
+        """Say that a fit is done, without an outcome."""
         if self._bars is not None and self._fits is not None:
             self._bars.advance(self._fits)
+
+    def done(self, outcome: "Outcome") -> None:
+        """Say what came of a fit."""
+        self.advance()
         share = float(outcome.flagged.mean())
         self.note(f"{self._what}: {share:.2%} flagged, {outcome.cpu_s:.1f} CPU-s")

@@ -35,6 +35,7 @@ def as_document(results: Results) -> dict[str, Any]:
                 "name": file.name,
                 "sha256": file.sha256,
                 "rows": file.rows,
+                "unit": file.unit,
                 "used_for": file.used_for,
                 "left_out": dict(file.left_out),
             }

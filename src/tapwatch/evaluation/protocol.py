@@ -40,6 +40,7 @@ class DataFile:
     rows: int
     used_for: str  # "train", "test", "labels"
     left_out: Mapping[str, int] = field(default_factory=dict)  # rows left out or mended, by reason
+    unit: str = "rows"  # what `rows` counts; "packets" where several views make rows of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +222,7 @@ class Needs:
     inputs: str | None = None  # captures that are named without an option
     optional: tuple[str, ...] = ()  # of these and "view": may be left out
     view: str | None = "kdd"  # of the rows; None: --view says it
+    takes: tuple[str, ...] = ()  # of "views" (--view again), "filter", "columns" and "drop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +233,12 @@ class Inputs:
     test: tuple[Path, ...] = ()
     labels: Path | None = None
     inputs: tuple[Path, ...] = ()
-    view: str | None = None
+    view: str | None = None  # the first of `views`
     bundles: tuple[Path, ...] = ()
+    views: tuple[str, ...] = ()
+    filter: str | None = None  # packets of captures to use
+    columns: tuple[str, ...] = ()  # to learn from; by default all
+    drop: tuple[str, ...] = ()  # not to learn from
 
 
 class Talker(Face):
@@ -252,6 +258,10 @@ class Talker(Face):
 
     def done(self, outcome: Outcome) -> None:
         """Say what came of a fit."""
+        ...
+
+    def advance(self) -> None:
+        """Say that a fit is done, without an outcome."""
         ...
 
 

@@ -258,7 +258,7 @@ def contend(
         epochs.append(told)
         epoch(told)
 
-    train = _sample(split.train, contender.max_rows, seed)
+    train = sample_rows(split.train, contender.max_rows, seed)
     model, parameters, train_score = _fit(contender, split, train, seed, tell)
     calibration_score, score = model.score(split.calibration), model.score(split.test)
     for scores in (train_score, calibration_score, score):
@@ -318,7 +318,7 @@ def _fit(
     return Fitted(learnt.preprocess, learnt.detector), told, learnt.errors
 
 
-def _sample(values: Values, max_rows: int, seed: int) -> Values:
+def sample_rows(values: Values, max_rows: int, seed: int) -> Values:
     """At most so many rows at random, in their order; all of them where it is 0."""
     if not max_rows or len(values) <= max_rows:
         return values

@@ -3,25 +3,28 @@
 Rows are flagged and folded into alerts by the policy of a replay, and held against the truth file.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tapwatch.alerts import Policy
-from tapwatch.capture import open_captures
-from tapwatch.config import Config
-from tapwatch.detect.significance import significant
+from tapwatch.detect.registry import DETECTORS
 from tapwatch.errors import ConfigError
-from tapwatch.evaluation.episodes import Result, Sighting, hold_against, sighting_of
+from tapwatch.evaluation.captured import (
+    Halves,
+    count_packets,
+    extract_views,
+    in_halves,
+    middle_of,
+)
 from tapwatch.evaluation.metrics import spread
 from tapwatch.evaluation.protocol import (
     Contender,
     Context,
     DataFile,
+    Inputs,
     Needs,
     Protocol,
     Statement,
@@ -29,300 +32,266 @@ from tapwatch.evaluation.protocol import (
 )
 from tapwatch.evaluation.results import Results
 from tapwatch.evaluation.run import check_names, single_thread
+from tapwatch.evaluation.trials import BEYOND, FLOOR, Trial, attempt, beats, floor_of
 from tapwatch.evaluation.truth import Episode, read_truth
-from tapwatch.flows import describe
-from tapwatch.pipeline import Corridor
-from tapwatch.tables import FeatureBatch, Scores
-from tapwatch.training.calibrate import score_rows
+from tapwatch.features import SCHEMAS, schema_of
+from tapwatch.telemetry.stopwatch import Stopwatch
 from tapwatch.training.datasets import describe_input, expand
-from tapwatch.training.fit import choose_columns, fit_rows, split_settings
-from tapwatch.training.record import Learnt
+from tapwatch.training.fit import choose_columns
 
-#: Times the largest error of the calibration half: a quarter of an hour shows no rarer rate.
-BEYOND: Final = 1.25
+_LINEAR: Final = {"scaling": "min_max"}
 _CONTENDERS: Final = (
     Contender("robust_z", "robust_z"),
-    Contender("robust_z, linear", "robust_z", {"scaling": "min_max", "score": "max"}),
+    Contender("robust_z, linear", "robust_z", _LINEAR | {"score": "max"}),
     Contender("pca", "pca"),
-    Contender("pca, linear", "pca", {"scaling": "min_max"}),
+    Contender("pca, linear", "pca", _LINEAR),
+    Contender("rarity", "rarity"),
+    Contender("neighbours", "neighbours"),
+    Contender("neighbours, linear", "neighbours", _LINEAR),
     Contender("iforest", "iforest"),
-    Contender("ocsvm", "ocsvm"),
+    Contender("kitnet", "kitnet"),
     Contender("ae", "ae"),
-    Contender("ae, linear", "ae", {"scaling": "min_max"}),
+    Contender("ae, linear", "ae", _LINEAR),
     Contender("deep_ae", "deep_ae"),
+    Contender("memory_ae", "memory_ae"),
+    Contender("ocsvm", "ocsvm"),
+    Contender("hst", "hst"),
+    Contender("lstm_ae", "lstm_ae"),
 )
-#: The floor: no learning but its threshold.
-_FLOOR: Final = "rate of rows (floor)"
-_MINUTE_NS: Final = 60_000_000_000
+#: Detectors that take long, their seeds and the random rows that they learn from at most, and those
+#: that are tried in views of no more rows than that alone; unless --detector names them.
+_DEAR: Final = frozenset({"ae", "deep_ae", "memory_ae", "ocsvm", "hst", "lstm_ae"})
+_DEAR_SEEDS: Final = 3
+_DEAR_ROWS: Final = 20_000
+_OF_FEW_ROWS: Final = frozenset({"hst", "lstm_ae"})
+#: Views with as many columns that say the same.
+_LEFT_OUT: Final = frozenset({"afterimage_115"})
 _HEADINGS: Final = (
     "view",
     "detector",
+    "seeds",
     "episodes found",
     "sd",
     "median s to alert",
     "false an hour, held out",
     "false an hour, beside attacks",
-    "missed by every seed",
     "beats the floor",
+    "missed by every seed",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class _Halves:
-    """Rows of one view of all captures."""
+class _Line:
+    """One view and contender, or the floor of a view."""
 
-    train: FeatureBatch
-    calibration: FeatureBatch  # first half of the held-out capture in time
-    benign: FeatureBatch  # second half
-    attacks: FeatureBatch
+    view: str
+    name: str
+    trials: tuple[Trial, ...]  # by seed; one where nothing is drawn
+    beats_floor: bool | None = None  # None of the floor itself
 
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What came of one view, contender and seed."""
-
-    attacks: Result
-    benign: Result
-
-
-def extract_views(
-    paths: Sequence[Path], views: Sequence[str], config: Config
-) -> dict[str, FeatureBatch]:
-    """All rows of captures, by view, in the order of packet time."""
-    source = open_captures([str(path) for path in paths])
-    corridor = Corridor(config, views)
-    made: dict[str, list[FeatureBatch]] = {view: [] for view in views}
-
-    def carried() -> Iterator[dict[str, FeatureBatch]]:
-        while (frames := source.read()) is not None:
-            yield corridor.carry(frames)
-        yield from corridor.finish()
-
-    try:
-        for batches in carried():
-            for view, batch in batches.items():
-                # What a batch holds may be written over by the next one.
-                made[view].append(
-                    FeatureBatch(batch.schema, batch.values.copy(), batch.rows.copy())
-                )
-    finally:
-        source.close()
-    return {view: _in_order(batches) for view, batches in made.items()}
-
-
-def _in_order(batches: Sequence[FeatureBatch]) -> FeatureBatch:
-    values = np.concatenate([batch.values for batch in batches])
-    rows = np.concatenate([batch.rows for batch in batches])
-    order = np.argsort(rows["order_ns"], kind="stable")
-    return FeatureBatch(batches[0].schema, values[order], rows[order])
-
-
-def in_halves(batch: FeatureBatch, middle_ns: int) -> tuple[FeatureBatch, FeatureBatch]:
-    """Rows whose last packet is at `middle_ns` or before, and the others."""
-    is_first = batch.rows["last_ts_ns"] <= middle_ns
-    first, second = (
-        FeatureBatch(batch.schema, batch.values[part], batch.rows[part])
-        for part in (is_first, ~is_first)
-    )
-    return first, second
-
-
-def middle_of(batches: dict[str, FeatureBatch]) -> int:
-    """The middle of the time that the rows of all views span, in ns."""
-    times = np.concatenate([batch.rows["last_ts_ns"] for batch in batches.values()])
-    if not len(times):
-        raise ConfigError("held-out capture", "no rows", "benign traffic")
-    return (int(times.min()) + int(times.max())) // 2
-
-
-def hours_of(batch: FeatureBatch) -> float:
-    """Time from the first to the last row."""
-    times = batch.rows["last_ts_ns"]
-    return float(times.max() - times.min()) / 3.6e12 if len(times) else 0.0
-
-
-def alerts_of(
-    batch: FeatureBatch, learnt: Learnt, threshold: float, config: Config
-) -> list[Sighting]:
-    """The alerts that a replay with this model would give."""
-    error = score_rows(batch.values, learnt.preprocess, learnt.detector)
-    flagged = (error > threshold) & np.isfinite(error)  # as the live scorer has it
-    chosen = batch.values[flagged]
-    inputs = learnt.preprocess.apply(chosen)
-    scores = Scores(
-        view=batch.schema.view,
-        detector=learnt.detector.name,
-        bundle="trial",
-        schema=batch.schema,
-        columns=learnt.preprocess.columns,
-        rows=batch.rows,
-        error=error,
-        threshold=np.full(len(error), threshold),
-        p_value=np.ones(len(error)),
-        flagged=flagged,
-        observed=learnt.preprocess.observed(chosen),
-        expected=learnt.preprocess.to_units(learnt.detector.expected(inputs)),
-        share=learnt.detector.contributions(inputs, learnt.preprocess.column_of),
-    )
-    return _judged(scores, config)
-
-
-def _judged(scores: Scores, config: Config) -> list[Sighting]:
-    policy = Policy(config.alerts)
-    n_flagged = int(scores.flagged.sum())
-    judged = (policy.judge(scores, k, describe, ()) for k in range(n_flagged))
-    return [sighting_of(alert) for alert in judged if alert is not None]
-
-
-def rate_of(batch: FeatureBatch) -> NDArray[np.float64]:
-    """Rows of the same source in the minute up to each row, itself included."""
-    rows = batch.rows
-    rate = np.zeros(len(rows))
-    who = np.stack([rows["src_hi"], rows["src_lo"]], axis=1)
-    _, source = np.unique(who, axis=0, return_inverse=True)
-    order = np.lexsort((rows["last_ts_ns"], source))
-    borders = np.flatnonzero(np.diff(source[order])) + 1
-    for same in np.split(order, borders):
-        times = rows["last_ts_ns"][same]
-        upto = np.searchsorted(times, times, side="right")
-        rate[same] = upto - np.searchsorted(times, times - _MINUTE_NS, side="right")
-    return rate
-
-
-def floor_of(rows: _Halves, episodes: Sequence[Episode], config: Config) -> Trial:
-    """What the rate of rows finds, with a threshold by the rule of the detectors."""
-    highest = float(rate_of(rows.calibration).max(initial=0.0))
-    threshold = float(significant(np.array([highest * BEYOND]))[0])
-    return Trial(
-        *(
-            hold_against(known, _alerts_of_rate(batch, threshold, config), hours_of(batch))
-            for batch, known in ((rows.attacks, episodes), (rows.benign, ()))
+    def cells(self) -> tuple[Any, ...]:
+        """As it stands in the table."""
+        found = spread([float(trial.attacks.n_found) for trial in self.trials])
+        times = [
+            finding.time_to_alert_s
+            for trial in self.trials
+            for finding in trial.attacks.findings
+            if finding.time_to_alert_s is not None
+        ]
+        missed = [
+            finding.episode.kind
+            for k, finding in enumerate(self.trials[0].attacks.findings)
+            if not any(trial.attacks.findings[k].is_found for trial in self.trials)
+        ]
+        return (
+            self.view,
+            self.name,
+            len(self.trials),
+            found.mean,
+            found.sd,
+            float(np.median(times)) if times else None,
+            spread([trial.benign.false_per_hour or 0.0 for trial in self.trials]).mean,
+            spread([trial.attacks.false_per_hour or 0.0 for trial in self.trials]).mean,
+            self.beats_floor,
+            _told(missed, [f.episode.kind for f in self.trials[0].attacks.findings]),
         )
-    )
 
 
-def _alerts_of_rate(batch: FeatureBatch, threshold: float, config: Config) -> list[Sighting]:
-    rate = rate_of(batch)
-    flagged = rate > threshold
-    # Alerts give a column as their reason; the first one stands for it, for a rate has none.
-    reason = np.zeros((int(flagged.sum()), 1))
-    scores = Scores(
-        view=batch.schema.view,
-        detector=_FLOOR,
-        bundle="trial",
-        schema=batch.schema,
-        columns=batch.schema.names[:1],
-        rows=batch.rows,
-        error=rate,
-        threshold=np.full(len(rate), threshold),
-        p_value=np.ones(len(rate)),
-        flagged=flagged,
-        observed=reason,
-        expected=reason,
-        share=reason + 1.0,
-    )
-    return _judged(scores, config)
+def _told(missed: Sequence[str], kinds: Sequence[str]) -> str:
+    """The shorter list of the two."""
+    if 2 * len(missed) <= len(kinds):
+        return ", ".join(missed)
+    others = [kind for kind in kinds if kind not in missed]
+    return "all but " + ", ".join(others) if others else "all"
 
 
-def attempt(
-    rows: _Halves, contender: Contender, seed: int, episodes: Sequence[Episode], config: Config
-) -> Trial:
-    """Fit, find the threshold on benign rows, replay both captures."""
-    settings, parameters = split_settings(contender.detector, dict(contender.settings))
-    schema = rows.train.schema
-    columns = choose_columns(schema, contender.columns, contender.drop)
-    learnt = fit_rows(
-        rows.train.values, schema, columns, contender.detector, settings, parameters, seed=seed
-    )
-    errors = score_rows(rows.calibration.values, learnt.preprocess, learnt.detector)
-    threshold = float(significant(np.array([float(errors.max()) * BEYOND]))[0])
-    return Trial(
-        *(
-            hold_against(known, alerts_of(batch, learnt, threshold, config), hours_of(batch))
-            for batch, known in ((rows.attacks, episodes), (rows.benign, ()))
-        )
-    )
+def _by_episode(lines: Sequence[_Line], episodes: Sequence[Episode]) -> TextTable:
+    """Who finds each episode in more than half of the seeds with no false alert held out."""
+    quiet = [
+        line
+        for line in lines
+        if line.beats_floor is not None and not any(trial.benign.n_alerts for trial in line.trials)
+    ]
+    rows = []
+    for k, episode in enumerate(episodes):
+        finders = []
+        for line in quiet:
+            findings = [trial.attacks.findings[k] for trial in line.trials]
+            times = [f.time_to_alert_s for f in findings if f.time_to_alert_s is not None]
+            if 2 * len(times) > len(findings):
+                finders.append((float(np.median(times)), f"{line.view}: {line.name}"))
+        views = [view for view in SCHEMAS if any(who.startswith(f"{view}: ") for _, who in finders)]
+        soonest = min(finders, default=(None, ""))
+        told = (", ".join(views), f"{len(finders)} of {len(quiet)}", soonest[1], soonest[0])
+        rows.append((episode.name, episode.kind, *told))
+    headings = ("episode", "kind", "views", "found by", "soonest", "after s")
+    title = "By episode: who finds it in most seeds, of those without a false alert held out"
+    return TextTable("episodes", title, headings, tuple(rows))
 
 
-def beats(trials: Sequence[Trial], floor: Trial) -> bool:
-    """Whether more episodes are found than by the floor, or as many with fewer false alerts.
+def _views(inputs: Inputs) -> tuple[str, ...]:
+    """Those that are asked for, each once; by default all that differ in what they say."""
+    asked = inputs.views or ((inputs.view,) if inputs.view else ())
+    for view in asked:
+        schema_of(view)
+    return tuple(dict.fromkeys(asked)) or tuple(view for view in SCHEMAS if view not in _LEFT_OUT)
 
-    By means over the seeds; false alerts are those of the held-out benign rows.
+
+def _for_view(contender: Contender, view: str, inputs: Inputs, *, is_named: bool) -> Contender:
+    """The contender with the rows it may learn from, and the columns that options leave of a view.
+
+    Raises
+    ------
+    ConfigError
+        A view has none of --columns.
     """
-    found = spread([float(trial.attacks.n_found) for trial in trials]).mean
-    false = spread([trial.benign.false_per_hour or 0.0 for trial in trials]).mean
-    of_floor = floor.benign.false_per_hour or 0.0
-    return (found, -false) > (floor.attacks.n_found, -of_floor)
+    names = schema_of(view).names
+    columns = tuple(name for name in inputs.columns if name in names)
+    drop = tuple(name for name in inputs.drop if name in names)
+    if inputs.columns and not columns:
+        columns = inputs.columns  # refused by name
+    choose_columns(schema_of(view), columns, drop)
+    max_rows = _DEAR_ROWS if contender.detector in _DEAR and not is_named else 0
+    return replace(contender, columns=columns, drop=drop, max_rows=max_rows)
 
 
-def _told(
-    view: str, name: str, trials: Sequence[Trial], *, beats_floor: bool | None
-) -> tuple[Any, ...]:
-    found = spread([float(trial.attacks.n_found) for trial in trials])
-    times = [
-        finding.time_to_alert_s
-        for trial in trials
-        for finding in trial.attacks.findings
-        if finding.time_to_alert_s is not None
-    ]
-    missed = [
-        trials[0].attacks.findings[k].episode.kind
-        for k in range(len(trials[0].attacks.findings))
-        if not any(trial.attacks.findings[k].is_found for trial in trials)
-    ]
-    return (
-        view,
-        name,
-        found.mean,
-        found.sd,
-        float(np.median(times)) if times else None,
-        spread([trial.benign.false_per_hour or 0.0 for trial in trials]).mean,
-        spread([trial.attacks.false_per_hour or 0.0 for trial in trials]).mean,
-        ", ".join(missed),
-        beats_floor,
-    )
+def _check_columns(inputs: Inputs, views: Sequence[str]) -> None:
+    """Refuse a name that is a column of no view."""
+    known = {name for view in views for name in schema_of(view).names}
+    for option, names in (("--columns", inputs.columns), ("--drop", inputs.drop)):
+        for name in names:
+            if name not in known:
+                raise ConfigError(option, name, f"columns of view {' or '.join(views)}")
 
 
-def _run(context: Context) -> Results:
-    """Extract all rows once, then fit and judge each contender of each view."""
-    assert context.inputs.view is not None
-    views = (context.inputs.view,)
-    wanted = [contender for contender in _CONTENDERS if context.wants(contender)]
-    check_names(context.only, _CONTENDERS)
-    assert context.inputs.labels is not None
-    episodes = read_truth(context.inputs.labels)
+def _extracted(
+    context: Context, views: Sequence[str], data: list[DataFile]
+) -> Mapping[str, Mapping[str, Any]]:
+    """Rows by purpose and view; files are put on record."""
     given = {
         "train": context.inputs.train,
         "held out": context.inputs.inputs,
         "test": context.inputs.test,
     }
-    extracted, data = {}, []
+    extracted = {}
+    wanted = context.inputs.filter
     for purpose, paths in given.items():
         files = expand(paths)
-        extracted[purpose] = extract_views(files, views, context.config)
-        n_rows = sum(len(batch) for batch in extracted[purpose].values())
+        batches = extract_views(files, views, context.config, wanted)
         for path in files:
             digest = describe_input(path, "training")["sha256"]
-            data.append(DataFile(path.name, digest, n_rows, purpose))
-    middle_ns = middle_of(extracted["held out"])
-    lines = []
-    n_fits = len(views) * len(wanted) * len(context.seeds)
+            n_packets = count_packets(path, wanted)
+            data.append(DataFile(path.name, digest, n_packets, purpose, unit="packets"))
+        told = ", ".join(f"{len(batch):,} of {view}" for view, batch in batches.items())
+        context.talk.note(f"{purpose}: rows {told}")
+        extracted[purpose] = batches
+        _check_rows(batches, purpose)
+    return extracted
+
+
+def _check_rows(batches: Mapping[str, Any], purpose: str) -> None:
+    for view, batch in batches.items():
+        if not len(batch):
+            want = f"at least 1 row of view {view}"
+            raise ConfigError(f"{purpose} rows", 0, want, "is --filter too narrow?")
+
+
+def _seeds(contender: Contender, context: Context) -> tuple[int, ...]:
+    """One where nothing is drawn; fewer of what takes long, unless it is asked for by name."""
+    if not DETECTORS[contender.detector].is_seeded:
+        return context.seeds[:1]
+    is_dear = contender.detector in _DEAR and not context.only
+    return context.seeds[:_DEAR_SEEDS] if is_dear else context.seeds
+
+
+def _run(context: Context) -> Results:
+    """Extract all rows once, then fit and judge each contender of each view."""
+    check_names(context.only, _CONTENDERS)
+    views = _views(context.inputs)
+    _check_columns(context.inputs, views)
+    assert context.inputs.labels is not None
+    episodes = read_truth(context.inputs.labels)
+    data = [_on_record(context.inputs.labels)]
+    extracted = _extracted(context, views, data)
+    middle_ns = middle_of(extracted["held out"].values())
+    plan = [
+        (view, contender)
+        for view in views
+        for contender in _CONTENDERS
+        if context.wants(contender)
+        and (
+            context.only
+            or contender.detector not in _OF_FEW_ROWS
+            or len(extracted["train"][view]) <= _DEAR_ROWS
+        )
+    ]
+    n_fits = sum(len(_seeds(contender, context)) for _, contender in plan)
+    lines: list[_Line] = []
     with single_thread():
         for view in views:
             first, second = in_halves(extracted["held out"][view], middle_ns)
-            rows = _Halves(extracted["train"][view], first, second, extracted["test"][view])
+            rows = Halves(extracted["train"][view], first, second, extracted["test"][view])
             floor = floor_of(rows, episodes, context.config)
-            lines.append(_told(view, _FLOOR, [floor], beats_floor=None))
-            for contender in wanted:
-                trials = []
-                for seed in context.seeds:
-                    context.talk.begin(f"{view}: {contender.name}, seed {seed}", n_fits)
-                    trials.append(attempt(rows, contender, seed, episodes, context.config))
-                is_above = beats(trials, floor)
-                lines.append(_told(view, contender.name, trials, beats_floor=is_above))
+            lines.append(_Line(view, FLOOR, (floor,)))
+            for contender in [contender for of, contender in plan if of == view]:
+                trials = _trials(rows, contender, episodes, context, n_fits)
+                lines.append(_Line(view, contender.name, trials, beats(trials, floor)))
     title = f"{len(episodes)} episodes; threshold {BEYOND} times the largest benign error"
-    table = TextTable("capture", title, _HEADINGS, tuple(lines))
-    return Results(context.protocol, tuple(data), context.seeds, tables=(table,))
+    tables = (
+        TextTable("capture", title, _HEADINGS, tuple(line.cells() for line in lines)),
+        _by_episode(lines, episodes),
+    )
+    return Results(context.protocol, tuple(data), context.seeds, tables=tables)
+
+
+def _on_record(path: Path) -> DataFile:
+    digest = describe_input(path, "training")["sha256"]
+    return DataFile(path.name, digest, len(read_truth(path)), "labels", unit="episodes")
+
+
+def _trials(
+    rows: Halves,
+    contender: Contender,
+    episodes: Sequence[Episode],
+    context: Context,
+    n_fits: int,
+) -> tuple[Trial, ...]:
+    """One contender with all its seeds."""
+    view = rows.train.schema.view
+    limited = _for_view(contender, view, context.inputs, is_named=bool(context.only))
+    trials = []
+    watch = Stopwatch(())
+    for seed in _seeds(contender, context):
+        context.talk.begin(f"{view}: {contender.name}, seed {seed}", n_fits)
+        trials.append(
+            attempt(rows, limited, seed, episodes, context.config, epoch=context.talk.epoch)
+        )
+        context.talk.advance()
+    found = spread([float(trial.attacks.n_found) for trial in trials]).mean
+    n_false = sum(trial.benign.n_alerts for trial in trials)
+    told = f"{found:.3g} of {len(episodes)} episodes, {n_false} false alerts held out"
+    context.talk.note(f"{view}: {contender.name}: {told}, {watch.cpu_s:.1f} CPU-s")
+    return tuple(trials)
 
 
 PROTOCOL: Final = Protocol(
@@ -334,7 +303,9 @@ PROTOCOL: Final = Protocol(
         labels="the truth file of --test",
         inputs="a benign capture that is held out: its first half in time sets thresholds, its "
         "second one measures false alerts",
+        optional=("view",),
         view=None,
+        takes=("views", "filter", "columns", "drop"),
     ),
     statement=Statement(
         split="All rows of --train learn; of the held-out benign capture the first half in time "
@@ -347,7 +318,10 @@ PROTOCOL: Final = Protocol(
         "looked at. The floor's threshold is found in the same way.",
         metric="Episodes found, seconds to the first alert, false alerts an hour. The floor counts "
         "the rows of one source in the last minute; who beats it finds more episodes, or as many "
-        "with fewer false alerts an hour on held-out rows.",
+        "with fewer false alerts an hour on held-out rows. One seed where nothing is drawn. What "
+        f"takes long ({', '.join(sorted(_DEAR))}) has {_DEAR_SEEDS} seeds and learns from "
+        f"{_DEAR_ROWS:,} random rows at most, unless --detector names it; "
+        f"{' and '.join(sorted(_OF_FEW_ROWS))} are left out then where there are more rows.",
         avoids="Thresholds from the attacks' own capture; rows counted where an operator counts "
         "alerts.",
     ),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import tapwatch
 from tapwatch.evaluation.output import all_tables
-from tapwatch.evaluation.protocol import Figure, Statement
+from tapwatch.evaluation.protocol import DataFile, Figure, Statement
 from tapwatch.evaluation.report import pictures, plots
 from tapwatch.evaluation.report.canvas import as_svg
 from tapwatch.evaluation.report.plain_words import sentences_of, warnings_of
@@ -113,11 +113,16 @@ def _stated(statement: Statement) -> str:
     return facts({key: getattr(statement, key) for key in Statement.__dataclass_fields__})
 
 
+def _size(file: DataFile) -> str:
+    """How many rows, or what else is counted."""
+    return f"{file.rows:,}" if file.unit == "rows" else f"{file.rows:,} {text(file.unit)}"
+
+
 def _data(results: Results) -> Iterator[str]:
     if results.data:
         yield "<h3>Data</h3>"
         rows = [
-            f"<tr><td>{text(file.name)}</td><td>{text(file.used_for)}</td><td>{file.rows:,}</td>"
+            f"<tr><td>{text(file.name)}</td><td>{text(file.used_for)}</td><td>{_size(file)}</td>"
             f"<td>{text(_left_out(file.left_out))}</td>"
             f'<td class="hash">{text(file.sha256)}</td></tr>'
             for file in results.data
