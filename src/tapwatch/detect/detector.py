@@ -218,6 +218,13 @@ class OnlineDetector(Detector):
         """Learn from rows (n_rows, n_columns) that were not flagged, at most `block_rows`."""
 
 
+def tell_once(model: Detector, rows: Rows, validation: Rows, progress: Progress) -> None:
+    """Tell of a fit that has no epochs: mean errors of rows, and of validation rows if any."""
+    loss = float(model.score(rows).mean())
+    judged = float(model.score(validation).mean()) if len(validation) else loss
+    progress(Epoch(1, 1, loss, judged, is_best=True))
+
+
 def by_column(
     parts: NDArray[np.floating[Any]], column_of: NDArray[np.int64]
 ) -> NDArray[np.float64]:

@@ -9,7 +9,6 @@ from pydantic import Field
 from tapwatch.detect.ablation import USUAL_ARRAYS, Usual
 from tapwatch.detect.detector import (
     Arrays,
-    Epoch,
     OnlineDetector,
     Parameters,
     Progress,
@@ -17,6 +16,7 @@ from tapwatch.detect.detector import (
     refuse_others,
     silent,
     take_array,
+    tell_once,
 )
 from tapwatch.detect.detectors.plain import plain_rows
 from tapwatch.errors import ArtifactError
@@ -104,9 +104,7 @@ class Hst(OnlineDetector):
         missing = parameters.window - len(rows)
         if missing > 0:
             model.learn(rows[np.arange(missing) % len(rows)])
-        loss = float(model.score(rows[-parameters.window :]).mean())
-        judged = float(model.score(validation).mean()) if len(validation) else loss
-        progress(Epoch(1, 1, loss, judged, is_best=True))
+        tell_once(model, rows[-parameters.window :], validation, progress)
         return model
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -11,13 +11,13 @@ from tapwatch.detect.ablation import USUAL_ARRAYS, Usual
 from tapwatch.detect.detector import (
     Arrays,
     Detector,
-    Epoch,
     Parameters,
     Progress,
     Rows,
     refuse_others,
     silent,
     take_array,
+    tell_once,
 )
 from tapwatch.errors import ArtifactError
 
@@ -85,9 +85,7 @@ class Iforest(Detector):
         arrays["unit"] = average_path(np.array([n_drawn])) * len(trees)
         model = cls(parameters, arrays, Usual.fit(rows))
         # Of the training rows a sample: all would take longer than the fit.
-        loss = float(model.score(rows[:: max(1, len(rows) // 10_000)]).mean())
-        judged = float(model.score(validation).mean()) if len(validation) else loss
-        progress(Epoch(1, 1, loss, judged, is_best=True))
+        tell_once(model, rows[:: max(1, len(rows) // 10_000)], validation, progress)
         return model
 
     def arrays(self) -> dict[str, NDArray[Any]]:

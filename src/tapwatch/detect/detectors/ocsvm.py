@@ -9,7 +9,6 @@ from pydantic import Field
 from tapwatch.detect.detector import (
     Arrays,
     Detector,
-    Epoch,
     Parameters,
     Progress,
     Rows,
@@ -17,6 +16,7 @@ from tapwatch.detect.detector import (
     refuse_others,
     silent,
     take_array,
+    tell_once,
 )
 from tapwatch.errors import ArtifactError
 
@@ -100,9 +100,7 @@ class Ocsvm(Detector):
                 "offset": np.asarray(machine.offset_, np.float64).reshape(1),
             },
         )
-        loss = float(model.score(rows).mean())
-        judged = float(model.score(validation).mean()) if len(validation) else loss
-        progress(Epoch(1, 1, loss, judged, is_best=True))
+        tell_once(model, rows, validation, progress)
         return model
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,6 @@ from tapwatch.detect.detector import (
     CHUNK_ROWS,
     Arrays,
     Detector,
-    Epoch,
     Parameters,
     Progress,
     Rows,
@@ -18,6 +17,7 @@ from tapwatch.detect.detector import (
     refuse_others,
     silent,
     take_array,
+    tell_once,
 )
 from tapwatch.detect.detectors.layers import encode, forward, one_thread, padded, widened
 from tapwatch.errors import ArtifactError
@@ -88,9 +88,7 @@ class Pca(Detector):
         largest = np.abs(components).argmax(axis=1)
         components = components * np.sign(components[np.arange(n), largest])[:, None]
         model = cls(parameters, mean.astype(np.float32), components.astype(np.float32))
-        loss = float(model.score(rows).mean())
-        judged = float(model.score(validation).mean()) if len(validation) else loss
-        progress(Epoch(1, 1, loss, judged, is_best=True))
+        tell_once(model, rows, validation, progress)
         return model
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -13,7 +13,6 @@ from tapwatch.detect.detector import (
     CHUNK_ROWS,
     Arrays,
     Detector,
-    Epoch,
     Parameters,
     Progress,
     Rows,
@@ -21,6 +20,7 @@ from tapwatch.detect.detector import (
     refuse_others,
     silent,
     take_array,
+    tell_once,
 )
 from tapwatch.detect.detectors.cells import CELL_ARRAYS, Cells, fit_cells, read_cells
 from tapwatch.errors import ArtifactError
@@ -104,9 +104,7 @@ class Rarity(Detector):
             trust = parameters.trust
             costs.append(-np.log((joint + trust * share) / (given + trust)).ravel())
         model = cls(parameters, cells, parent, np.concatenate(costs), np.concatenate(alone))
-        loss = float(model.score(rows).mean())
-        judged = float(model.score(validation).mean()) if len(validation) else loss
-        progress(Epoch(1, 1, loss, judged, is_best=True))
+        tell_once(model, rows, validation, progress)
         return model
 
     def arrays(self) -> dict[str, NDArray[Any]]:

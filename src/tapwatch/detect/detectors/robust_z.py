@@ -12,7 +12,6 @@ from pydantic import Field
 from tapwatch.detect.detector import (
     Arrays,
     Detector,
-    Epoch,
     Parameters,
     Progress,
     Rows,
@@ -20,6 +19,7 @@ from tapwatch.detect.detector import (
     refuse_others,
     silent,
     take_array,
+    tell_once,
 )
 from tapwatch.errors import ArtifactError
 
@@ -88,9 +88,7 @@ class RobustZ(Detector):
             median[k] = np.median(column)
             spread[k] = _spread(column, parameters.least)
         model = cls(parameters, median, spread)
-        loss = float(model.score(rows).mean())
-        judged = float(model.score(validation).mean()) if len(validation) else loss
-        progress(Epoch(1, 1, loss, judged, is_best=True))
+        tell_once(model, rows, validation, progress)
         return model
 
     def arrays(self) -> dict[str, NDArray[Any]]:
