@@ -5,11 +5,14 @@ Every knob carries its unit in its name, its default with the reason, and its li
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tapwatch.errors import ConfigError
+
+#: Rows of one unit of the watch for drift.
+LEAST_RECALIBRATE_ROWS: Final = 256
 
 
 class Section(BaseModel):
@@ -187,18 +190,28 @@ class DetectConfig(Section):
     drift: Literal["off", "watch", "recalibrate", "dspot"] = "watch"
     """What is done about errors that drift away from those of the calibration. "watch": an event
     and a metric. "recalibrate": besides, the threshold is found again from the rows that follow.
-    "dspot": besides, the threshold follows the mean of the last rows, peaks over threshold."""
+    "dspot": besides, the threshold keeps its height over the mean of the last rows."""
     drift_delta: Annotated[float, Field(gt=0, le=0.5)] = 0.002
     """Chance of a false alarm that the watch for drift (ADWIN) allows."""
     recalibrate_rows: Annotated[int, Field(ge=0, le=1 << 22)] = 0
-    """Rows that calibrate a threshold again; 0: ten for each that may be flagged, at least 8,192
-    and at most 262,144."""
+    """Rows that calibrate a threshold again, 256 or more; 0: ten for each that may be flagged, at
+    least 8,192 and at most 262,144."""
     recalibrate_factor: Annotated[float, Field(ge=1, le=100)] = 4.0
     """However often it moves, a threshold stays within that of the bundle times and divided by
-    this; for more, train again."""
+    this; for more, train again. "recalibrate" may stay below, see the how-to."""
     learn: bool = True
     """Whether online detectors go on learning from rows that are not flagged; what they learn ends
     with the run. `--freeze` sets it to false."""
+
+    @model_validator(mode="after")
+    def _rows_that_say_something(self) -> Self:
+        if 0 < self.recalibrate_rows < LEAST_RECALIBRATE_ROWS:
+            raise ValueError(
+                f"detect.recalibrate_rows = {self.recalibrate_rows}: want 0, or "
+                f"{LEAST_RECALIBRATE_ROWS} or more (rows are taken in units of "
+                f"{LEAST_RECALIBRATE_ROWS}, and of fewer no quantile can be told)"
+            )
+        return self
 
 
 class AlertsConfig(Section):

@@ -93,7 +93,8 @@ def _load(
                 option,
                 str(directory),
                 f"a bundle with a name of its own, not {bundle.name!r} as {seen[key]} has",
-                "their metrics could not be told apart",
+                "their metrics could not be told apart: train it with --name, or change name in "
+                "its bundle.json",
             )
         seen[key] = directory
     detect = config.detect

@@ -89,3 +89,8 @@ def mean_rank(error: float, calibration: Sequence[float]) -> float:
     """Share of calibration errors below, those that tie counted half."""
     below = sum(c < error for c in calibration) + 0.5 * sum(c == error for c in calibration)
     return below / len(calibration)
+
+
+def rank_between(error: float, calibration: Sequence[float]) -> float:
+    """Mean rank of all that lies above the next smaller error, up to the next larger one."""
+    return mean_rank(min((c for c in calibration if c >= error), default=math.inf), calibration)

@@ -1,9 +1,13 @@
 """The watch for drift: alarms where there is drift, none where there is not, batches apart."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from tapwatch.detect.drift import UNIT_ROWS, DriftWatch, quantile_of
+from tapwatch.detect.significance import significant
 from tapwatch.detect.threshold import summarise
 from tests.detect import naive
 
@@ -61,15 +65,60 @@ def test_a_few_rows_that_change_are_told_by_the_tail(calibration):
 
 
 def test_the_level_is_the_mean_rank():
-    """Of errors that tie, half lie below; what is no number counts as the middle."""
+    """Of errors in one bin, half lie below; what is no number counts as the middle."""
     values = [1.0, 2.0, 2.0, 3.0, 8.0]
     watch = DriftWatch(summarise(np.array(values)), 0.002)
     unit = np.resize([0.5, 2.0, 2.5, 8.0, 9.0, np.nan, np.inf, 1.0], (1, N))
     watch.take(unit)
-    ranks = [naive.mean_rank(x, values) for x in unit[0, :6].tolist()[:5]]
-    ranks += [0.5, 0.5, naive.mean_rank(1.0, values)]
+    ranks = [naive.rank_between(x, values) for x in unit[0, :5].tolist()]
+    ranks += [0.5, 0.5, naive.rank_between(1.0, values)]
 
     assert watch.mean("level") == pytest.approx(np.mean(ranks))
+
+
+@pytest.mark.parametrize("lump", [0, 400])
+def test_bins_cost_half_a_bin_of_a_rank(lump):
+    """Of 4,096 errors, with lumps of equal ones or without; the share in the tail is exact."""
+    values = np.concatenate([errors(16).reshape(-1), np.repeat([0.5, 1.5, 7.0], lump)])
+    kept = summarise(values)
+    ascending = np.sort(significant(values))
+    for k, error in enumerate(ascending[:: len(values) // 20]):
+        watch = DriftWatch(kept, 0.002)
+        probe = error * (1 + k % 3 * 1e-4)
+        watch.take(np.full((1, N), probe))
+        rank = sum(np.searchsorted(ascending, probe, side=s) for s in ("left", "right")) / 2
+
+        assert watch.mean("level") == pytest.approx(rank / len(values), abs=1 / 256)
+        assert watch.mean("tail") == (probe > quantile_of(kept, 0.02))
+
+
+def test_the_window_is_that_of_river():
+    """Every mean and every alarm, through changes and back."""
+    from river.drift import ADWIN
+
+    watch = DriftWatch(summarise(np.arange(1.0, 101.0)), 0.002)
+    theirs = ADWIN(delta=0.002, clock=8, grace_period=32)
+    alarms = 0
+    for unit in np.concatenate([errors(60, k, s) * 20 for k, s in ((1, 1), (2, 3), (3, 1.5))]):
+        found = {alarm.signal for alarm in watch.take(unit[None])[1]}
+        for mean in watch._scale.means(unit.reshape(-1, 32))[0]:
+            theirs.update(float(mean))
+
+        assert ("level" in found) == theirs.drift_detected
+        assert watch.mean("level") == theirs.estimation
+        alarms += theirs.drift_detected
+
+    assert alarms >= 2
+
+
+def test_the_watch_loads_neither_pandas_nor_scikit_learn():
+    """They cost three seconds at the first unit of rows, and a hundred megabytes."""
+    program = (
+        "import sys; from tapwatch.detect.drift import _windowing; _windowing(); "
+        "sys.exit(bool({'pandas', 'sklearn', 'scipy'} & set(sys.modules)))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_the_start_of_the_tail_is_a_quantile(calibration):

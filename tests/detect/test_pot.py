@@ -1,11 +1,17 @@
 """Peaks over threshold: against scipy, against the law itself, and within its limits."""
 
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import genpareto
 
+from tapwatch.detect.fitness import check_tail
+from tapwatch.detect.manifest import TailPart, ThresholdPart
 from tapwatch.detect.pot import LEAST_SHAPE, Tail, fit_excess, fit_tail
 from tapwatch.detect.threshold import calibrate
+from tapwatch.errors import ArtifactError
 
 
 @pytest.mark.parametrize("shape", [-0.4, -0.2, 0.0, 0.1, 0.5, 1.2])
@@ -118,3 +124,53 @@ def test_ties_with_the_start_are_no_peaks():
 
     assert tail is not None
     assert (tail.start, tail.peaks, tail.rows) == (2.0, 50, 6050)
+
+
+def described(errors, risk, **changes):
+    """A threshold of `pot` as a bundle has it."""
+    found = calibrate(errors, 0, 1, method="pot", risk=risk)
+    usual = dict(method="pot", value=found.value, alpha=risk, factor=1.0, beyond=1.25, risk=risk)
+    usual |= dict(budget_per_hour=1.0, calibration_rows=len(errors), calibration_hours=0.0)
+    usual |= dict(rows_per_hour=0.0, expected_per_hour=0.0, warnings=[])
+    return ThresholdPart(**usual | {"tail": TailPart(**asdict(found.tail))} | changes)
+
+
+@pytest.mark.parametrize("far", [0.0, 40.0])
+@pytest.mark.parametrize("risk", [1e-6, 5e-5, 1e-4, 1e-3, 1e-2])
+def test_a_bundle_says_of_its_tail_what_the_threshold_came_from(risk, far):
+    """Whatever `calibrate` makes is taken, where the law fits and where it was kept near counts."""
+    errors = np.random.default_rng(3).exponential(size=20_000)
+    errors[:20] += far
+
+    check_tail(Path("b.json"), described(errors, risk))
+
+
+@pytest.mark.parametrize(
+    ("risk", "changes", "text"),
+    [
+        (1e-6, {"method": "conformal"}, "threshold.tail: want it with method 'pot' only"),
+        (1e-6, {"calibration_rows": 19_999}, ".* as many rows as calibration_rows, 19999"),
+        (1e-6, {"value": 1.0}, r"threshold.value = 1.0: want what threshold.tail gives, 1\d"),
+        (1e-6, {"value": 99.0}, r"threshold.value = 99.0: want what threshold.tail gives, 1\d"),
+        (1e-3, {"value": 1.0}, "threshold.value = 1.0: want what threshold.tail gives"),
+        (1e-3, {"alpha": 0.0}, "threshold.value = .*: want .*, nothing at alpha = 0"),
+        (1e-3, {"alpha": 0.5}, "threshold.value = .*: want .*, nothing at alpha = 0.5"),
+    ],
+)
+def test_a_bundle_whose_tail_is_of_another_threshold_is_refused(risk, changes, text):
+    """Far above a law that nobody can count against, below its start, or of other rows."""
+    part = described(np.random.default_rng(3).exponential(size=20_000), risk, **changes)
+
+    with pytest.raises(ArtifactError, match=rf"b.json: {text}"):
+        check_tail(Path("b.json"), part)
+
+
+def test_a_tail_of_nothing_but_peaks_is_refused():
+    """Its start would be no quantile."""
+    errors = np.random.default_rng(3).exponential(size=20_000)
+    part = described(errors, 1e-3)
+    every = part.tail.model_copy(update={"peaks": 20_000})
+
+    check_tail(Path("b.json"), part.model_copy(update={"tail": None}))
+    with pytest.raises(ArtifactError, match="peaks = 20000, rows = 20000: want fewer peaks"):
+        check_tail(Path("b.json"), part.model_copy(update={"tail": every}))

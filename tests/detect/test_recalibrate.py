@@ -4,11 +4,21 @@ import numpy as np
 import pytest
 
 from tapwatch.config import DetectConfig
-from tapwatch.detect.judge import Judge
+from tapwatch.detect.drift import UNIT_ROWS
+from tapwatch.detect.judge import TOLD_EVERY, Judge
 from tapwatch.detect.manifest import ThresholdPart
-from tapwatch.detect.recalibrate import FAR, Collector, Outcome, Standard, rows_wanted
+from tapwatch.detect.recalibrate import (
+    FAR,
+    STEP_ROWS,
+    Collector,
+    Dspot,
+    Outcome,
+    Standard,
+    rows_wanted,
+)
 from tapwatch.detect.threshold import calibrate, summarise
 from tapwatch.errors import ArtifactError
+from tests.detect import naive
 
 CALIBRATION = np.random.default_rng(0).lognormal(sigma=0.7, size=20_000)
 
@@ -93,6 +103,133 @@ def test_dspot_follows_a_scale():
     assert threshold[-1] > 1.4 * part().value
 
 
+@pytest.mark.parametrize("n_rows", [20_000, 150_000])
+@pytest.mark.parametrize("risk", [1e-2, 1e-3])
+def test_dspot_keeps_to_the_budget_where_nothing_drifts(n_rows, risk):
+    """Ten streams of 300,000 rows: their last third is flagged as often as the first."""
+    rates = []
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        calibration = random.lognormal(sigma=0.7, size=n_rows)
+        value = calibrate(calibration, 0, 1, risk=risk).value
+        dspot = Dspot(part(value=value, alpha=risk), summarise(calibration), 4.0)
+        steps = random.lognormal(sigma=0.7, size=(150, STEP_ROWS))
+        flagged = []
+        for step in steps:
+            line = dspot.value
+            flagged.append((step > line).mean())
+            dspot.take(step, line)
+        rates.append(flagged)
+
+    assert risk / 1.3 < np.mean(rates) < risk * 1.3
+    assert risk / 1.5 < np.mean(np.array(rates)[:, 100:]) < risk * 1.5
+
+
+def test_flagged_rows_do_not_move_dspot():
+    """A third of the rows far out, and what is no number: as if they had not been there."""
+    ours = lines(judge_of("dspot"), stream((40_960, 1)), (1024,))[0]
+    errors = stream((40_960, 1)).reshape(-1, 2)
+    loud = np.column_stack([errors, np.resize([50.0, np.nan, np.inf], len(errors))])
+    theirs = lines(judge_of("dspot"), loud.reshape(-1), (1024,))[0]
+
+    assert theirs[-1] == pytest.approx(ours[-1], rel=0.03)
+    assert len(set(theirs)) > 5
+
+
+def test_a_threshold_that_follows_has_six_digits():
+    """As every threshold and error: what is printed is what is compared."""
+    threshold, _ = lines(judge_of("dspot"), DRIFTING, (1024,))
+
+    assert set(threshold) == {naive.six_digits(value) for value in threshold}
+    assert len(set(threshold)) > 20
+
+
+def test_dspot_tells_that_it_may_go_no_further():
+    """Once when it reaches the limit, whatever it has told before; and counts it."""
+    judge = judge_of("dspot", recalibrate_factor=1.2)
+    errors = stream((20_480, 1), (60_000, 1.6))
+    threshold, events = lines(judge, errors, (1024,))
+    counts = judge.counts()["recalibrations"]
+    told = [event for event in events if event.kind == "recalibration"]
+
+    assert threshold[-1] == pytest.approx(1.2 * part().value, rel=1e-5)
+    assert counts["limited"] == 1
+    assert counts["moved"] > 3
+    assert [(event.what, event.after) for event in told] == [("limited", threshold[-1])]
+
+
+def test_dspot_tells_a_limit_again_only_after_a_while():
+    """Who swings about the limit does not fill the alerts file."""
+    judge = judge_of("dspot", recalibrate_factor=1.05)
+    pieces = [(4 * STEP_ROWS, scale) for _ in range(12) for scale in (1.0, 1.3)]
+    _, events = lines(judge, stream(*pieces), (4096,))
+    told = [event.rows for event in events if event.what == "limited"]
+
+    assert judge.counts()["recalibrations"]["limited"] > len(told)
+    assert (np.diff(told) >= TOLD_EVERY).all()
+    assert len(told) > 2
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.1])
+def test_a_few_rows_below_the_guards_do_not_make_the_threshold(share):
+    """Rows at 3.9 times the threshold would make it 3.9 times as high: ordinary rows say how far.
+
+    Who sends a tenth of the rows moves the upper quartile of the others by a fifth.
+    """
+    errors = DRIFTING.copy()
+    errors[20_000:] = stream((40_000, 1), seed=5)
+    is_theirs = np.random.default_rng(6).random(len(errors)) < share
+    errors[is_theirs & (np.arange(len(errors)) >= 20_000)] = 3.9 * part().value
+    judge = judge_of("recalibrate")
+    threshold, events = lines(judge, errors, (1024,))
+    what = [event.what for event in events if event.kind == "recalibration"]
+
+    assert threshold.max() < 1.9 * part().value
+    assert share == 0.01 or what[0] == "limited"
+
+
+def test_the_threshold_moves_up_as_far_as_ordinary_rows_and_half_as_much_again():
+    """Their median or upper quartile, whichever moved more; those of the bundle's own rows."""
+    calibration = summarise(np.arange(1.0, 1001.0))
+    standard = Standard(1000.0, calibration)
+    moved = []
+    for change in ([1, 1], [1.2, 1], [1, 1.4], [0.5, 0.5]):
+        rows = np.concatenate([np.arange(1.0, 500.0) * 0.01, [500.0 * change[0]]])
+        rows = np.append(rows, np.linspace(500 * change[0] + 1e-3, 750 * change[1], 250))
+        rows = np.append(rows, np.full(250, 3000.0))
+        collector = Collector(part(value=1000.0, alpha=0.1, risk=0.1), calibration, 1000, 4.0)
+        found = collector.take(rows, Standard(5000.0, calibration))
+        assert found is not None
+        assert found[1] == Outcome.LIMITED
+        moved.append(found[0].value / standard.value)
+
+    assert moved == pytest.approx([1.5, 1.8, 2.1, 1.5], rel=0.01)
+
+
+def test_the_watch_begins_anew_after_a_recalibration():
+    """By the calibration that is in force then: what has drifted once raises no second alarm."""
+    judge = judge_of("recalibrate")
+    lines(judge, DRIFTING, (1024,))
+    counts = judge.counts()
+
+    assert counts["recalibrations"]["moved"] >= 1
+    assert counts["means"]["level"] == pytest.approx(0.5, abs=0.03)
+    assert counts["means"]["tail"] == pytest.approx(0.02, abs=0.006)
+
+
+def test_alarms_of_one_signal_are_told_no_more_often_than_said():
+    """16,384 rows apart, while all of them are counted."""
+    pieces = [(3072, scale) for _ in range(20) for scale in (1.0, 2.0)]
+    judge = judge_of("watch")
+    _, events = lines(judge, stream(*pieces), (1024,))
+
+    rows = [event.rows for event in events if event.what == "level"]
+
+    assert (np.diff(rows) >= 16_384).all()
+    assert len(rows) >= 4
+    assert judge.counts()["alarms"]["level"] > 2 * len(rows)
+
+
 @pytest.mark.parametrize("policy", ["recalibrate", "dspot"])
 @pytest.mark.parametrize("scale", [1.9, 0.02])
 def test_no_threshold_moves_further_than_the_factor(policy, scale):
@@ -132,8 +269,8 @@ def test_rows_that_are_mostly_alerts_calibrate_nothing():
 
 def test_what_is_no_number_is_neither_near_nor_far():
     """It does not count towards the rows that are wanted."""
-    collector = Collector(part(), 300, 4.0)
     standard = Standard(part().value, summarise(CALIBRATION))
+    collector = Collector(part(), standard.calibration, 300, 4.0)
     rows = np.full(256, np.nan)
     rows[::2] = 1.0
 
@@ -154,17 +291,41 @@ def test_rows_wanted_are_ten_for_each_that_may_be_flagged(alpha):
 
 
 @pytest.mark.parametrize("policy", ["recalibrate", "dspot"])
-def test_a_threshold_that_is_not_above_zero_cannot_follow(policy):
-    """Its limits would be no limits."""
+@pytest.mark.parametrize("value", [-1.0, 0.0, 5e-324, 9.9e-31])
+def test_a_threshold_that_is_next_to_nothing_cannot_follow(policy, value):
+    """Its limits would be no limits, and logarithms of them no numbers."""
     config = DetectConfig.model_validate({"drift": policy})
-    with pytest.raises(ArtifactError, match=r"threshold.value = -1.0: want more than 0"):
-        Judge(part(value=-1.0), summarise(CALIBRATION), config)
+    with pytest.raises(ArtifactError, match=rf"threshold.value = {value}: want 1e-30 or more"):
+        Judge(part(value=value), summarise(CALIBRATION), config)
+
+
+@pytest.mark.parametrize("policy", ["recalibrate", "dspot"])
+@pytest.mark.parametrize("unit", [1e-30, 1e300])
+def test_the_smallest_and_the_largest_thresholds_move_without_a_warning(policy, unit):
+    """Errors a million times smaller, and too large to be multiplied."""
+    config = DetectConfig.model_validate({"drift": policy, "recalibrate_factor": 100.0})
+    tiny = np.append(np.full(10_000, 1e-36), CALIBRATION * unit)
+    judge = Judge(part(value=unit), summarise(tiny), config)
+    threshold, _ = lines(judge, stream((40_000, unit / 1e6), (40_000, unit)), (4096,))
+
+    assert np.isfinite(threshold).all()
+    assert (threshold > 0).all()
+
+
+@pytest.mark.parametrize("rows", [1, 255])
+def test_so_few_rows_calibrate_nothing(rows):
+    """One unit of rows, or the default."""
+    with pytest.raises(ValueError, match=rf"recalibrate_rows = {rows}: want 0, or 256 or more"):
+        DetectConfig(recalibrate_rows=rows)
+    assert {DetectConfig(recalibrate_rows=n).recalibrate_rows for n in (0, UNIT_ROWS)} == {0, 256}
 
 
 def test_rates_that_allow_every_row_cannot_calibrate_again():
     """A bundle that says so is refused at the start, not in the middle of a run."""
+    every = part(risk=None, rows_per_hour=1.0, budget_per_hour=2.0)
+
     with pytest.raises(ArtifactError, match="nothing can be recalibrated"):
-        Collector(part(risk=None, rows_per_hour=1.0, budget_per_hour=2.0), 300, 4.0)
+        Collector(every, summarise(CALIBRATION), 300, 4.0)
 
 
 def test_drift_that_goes_on_while_rows_are_gathered_asks_for_one_more_round():

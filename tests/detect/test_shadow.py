@@ -71,7 +71,8 @@ def test_a_shadow_of_another_view_or_with_a_taken_name_is_refused(bundles):
     """It would score nothing, or its metrics could not be told apart."""
     with pytest.raises(ConfigError, match=r"--shadow.*: want a bundle of view flow"):
         shadow_of(bundles, "c")
-    with pytest.raises(ConfigError, match=r"--shadow.*: want a bundle with a name of its own"):
+    want = r"--shadow.*: want a bundle with a name of its own.*: train it with --name, or change"
+    with pytest.raises(ConfigError, match=want):
         shadow_of(bundles, "a")
 
 

@@ -4,8 +4,9 @@ Errors are taken in units of 256 rows, counted from the first one, so that batch
 Two means over each 32 rows, both between 0 and 1 as ADWIN's bound wants them (Bifet, Gavalda 2007),
 go to a window each:
 
-level   the mean rank of the errors among those of the calibration: the share of these that lie
-        below; .5 where rows are as they were
+level   the mean rank of the errors among those of the calibration, which are put into 256 bins of
+        as many errors: the share that lies in bins below, and half of that in the same bin; .5
+        where rows are as they were
 tail    the share of rows above the error that one calibration row in fifty exceeds
 
 The level moves when ordinary rows change; the tail also when only a few of them do. Ranks do not
@@ -34,6 +35,11 @@ _TAIL: Final = 0.02
 #: ADWIN looks for a change at the end of a unit, once it has four of them.
 _CLOCK: Final = UNIT_ROWS // _MEAN_ROWS
 _GRACE: Final = 4 * _CLOCK
+#: As river has them: buckets of one size, and means on either side of a cut.
+_MAX_BUCKETS: Final = 5
+_LEAST_SIDE: Final = 5
+#: A search among all calibration errors would cost as much as a tenth of the model.
+_BINS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,8 @@ class DriftWatch:
 
     def begin(self, calibration: Calibration) -> None:
         """Forget what was seen, and measure by another calibration."""
-        self._calibration = calibration
-        self._start = quantile_of(calibration, _TAIL)
-        self._windows: dict[Signal, Any] = {}
+        self._scale = _Scale(calibration)
+        self._windows: dict[Signal, _Window] = {}
 
     def take(self, units: NDArray[np.float64]) -> tuple[int, list[Alarm]]:
         """Take units of errors (n_units, UNIT_ROWS) up to the first alarm.
@@ -77,9 +82,8 @@ class DriftWatch:
             At the end of that unit; at most one of each signal.
         """
         if not self._windows:
-            self._windows = {signal: _adwin(self._delta) for signal in SIGNALS}
-        rows = units.reshape(-1, _MEAN_ROWS)
-        means = np.stack([self._levels(rows), self._tails(rows)]).reshape(2, -1, _CLOCK)
+            self._windows = {signal: _Window(self._delta) for signal in SIGNALS}
+        means = self._scale.means(units.reshape(-1, _MEAN_ROWS)).reshape(2, -1, _CLOCK)
         for k, unit in enumerate(means.transpose(1, 0, 2).tolist()):
             alarms = [
                 alarm
@@ -93,33 +97,73 @@ class DriftWatch:
     def mean(self, signal: Signal) -> float:
         """Mean over what the window holds; before the first unit that of the calibration."""
         window = self._windows.get(signal)
-        if window is None or window.width == 0:
+        mean = None if window is None else window.mean
+        if mean is None:
             return 0.5 if signal == "level" else _TAIL
-        return float(window.estimation)
+        return mean
 
     def _update(self, signal: Signal, values: list[float]) -> Alarm | None:
-        before = self.mean(signal)
         window = self._windows[signal]
+        before = self.mean(signal)
+        return Alarm(signal, before, self.mean(signal)) if window.has_changed(values) else None
+
+
+class _Scale:
+    """What an error counts for: its rank, and whether it lies in the tail.
+
+    Both are the same for all errors between two edges, so that one search finds both.
+    """
+
+    def __init__(self, calibration: Calibration) -> None:
+        error, exceed = calibration.error, calibration.exceed
+        start = quantile_of(calibration, _TAIL)
+        above = np.linspace(calibration.n, 0, _BINS + 1)[1:]
+        # The last error of each bin: the smallest that so many exceed, or fewer.
+        ends = np.searchsorted(-exceed[1:], -above, side="left")
+        edges = np.unique(np.append(error[ends], start))
+        n_above = np.concatenate([[calibration.n], exceed[1 + np.searchsorted(error, edges)]])
+        rank = 1 - (n_above[:-1] + n_above[1:]) / (2 * calibration.n)
+        # What is no number says nothing of the traffic: it is in the middle, and in no tail.
+        self._edges = np.concatenate([[-np.inf], edges, [np.finfo(np.float64).max]])
+        self._values = np.stack(
+            [
+                np.concatenate([[0.5], rank, [1.0, 0.5]]),
+                np.concatenate([[0.0], edges > start, [1.0, 0.0]]),
+            ]
+        )
+
+    def means(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Both signals, (2, n), of rows (n, _MEAN_ROWS)."""
+        place = np.searchsorted(self._edges, rows, side="left")
+        means: NDArray[np.float64] = self._values[:, place].mean(axis=2)
+        return means
+
+
+class _Window:
+    """ADWIN as river has it, without what its package of detectors loads besides."""
+
+    def __init__(self, delta: float) -> None:
+        self._delta = delta
+        self._begin()
+
+    def _begin(self) -> None:
+        self._window = _windowing()(self._delta, _CLOCK, _MAX_BUCKETS, _LEAST_SIDE, _GRACE)
+        self._is_over = False
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of what the window holds; None of nothing."""
+        width = self._window.get_width()
+        return float(self._window.get_total() / width) if width else None
+
+    def has_changed(self, values: list[float]) -> bool:
+        """Take the values of one unit; whether what is left of the window has another mean."""
+        if self._is_over:
+            self._begin()
         for value in values:
-            window.update(value)
-        # It looks at the last of them only.
-        return Alarm(signal, before, self.mean(signal)) if window.drift_detected else None
-
-    def _levels(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        error, exceed = self._calibration.error, self._calibration.exceed
-        # Of errors that tie with calibration errors half of those lie below.
-        place = np.searchsorted(error, rows, side="left")
-        ties = (place < len(error)) & (error[np.minimum(place, len(error) - 1)] == rows)
-        above = exceed[place] + exceed[place + ties]
-        # What is no number says nothing of the traffic.
-        rank = np.where(np.isfinite(rows), 1 - above / (2 * self._calibration.n), 0.5)
-        means: NDArray[np.float64] = rank.mean(axis=1)
-        return means
-
-    def _tails(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        is_above = (rows > self._start) & (rows < np.inf)
-        means: NDArray[np.float64] = is_above.mean(axis=1)
-        return means
+            # It looks at the last of them only.
+            self._is_over = self._window.update(value)
+        return self._is_over
 
 
 def quantile_of(calibration: Calibration, share: float) -> float:
@@ -128,9 +172,12 @@ def quantile_of(calibration: Calibration, share: float) -> float:
     return float(calibration.error[int(np.argmax(above <= share * calibration.n))])
 
 
-def _adwin(delta: float) -> Any:
-    # Costs seconds to import: only who has a unit of rows to look at pays.
-    from river.drift import ADWIN
-
-    adwin: Any = ADWIN
-    return adwin(delta=delta, clock=_CLOCK, grace_period=_GRACE)
+def _windowing() -> Any:
+    # Its package imports pandas and scikit-learn, for seconds and a hundred megabytes: only where
+    # the class is not found by itself.
+    module: Any
+    try:
+        from river._river_rust import drift as module
+    except ImportError:
+        from river.drift import adwin as module
+    return module.AdaptiveWindowing

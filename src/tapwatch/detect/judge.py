@@ -28,7 +28,7 @@ from tapwatch.tables import Tally
 
 #: After the event of one signal, the next is told so many rows later at the soonest; metrics
 #: count all of them.
-_TOLD_EVERY: Final = 64 * UNIT_ROWS
+TOLD_EVERY: Final = 64 * UNIT_ROWS
 #: A threshold that follows all the time is told of when it has moved by this factor.
 _TOLD_RATIO: Final = 1.5
 
@@ -86,7 +86,7 @@ class Judge:
             self._watch = DriftWatch(calibration, config.drift_delta)
         if config.drift == "recalibrate":
             n_rows = rows_wanted(part, config.recalibrate_rows)
-            self._collector = Collector(part, n_rows, config.recalibrate_factor)
+            self._collector = Collector(part, calibration, n_rows, config.recalibrate_factor)
         if config.drift == "dspot":
             self._dspot = Dspot(part, calibration, config.recalibrate_factor)
         # Rows that are taken together: what changes the standard changes it at their end.
@@ -97,6 +97,7 @@ class Judge:
         self._is_collecting = False
         self._is_again = False  # an alarm came while rows were gathered: gather once more
         self._is_refusal_told = False
+        self._is_limited = False  # dspot has the threshold where it may go no further
         self._alarms: dict[str, int] = dict.fromkeys(SIGNALS, 0)
         self._told_at: dict[str, int] = {}
         self._told_threshold = part.value
@@ -162,10 +163,13 @@ class Judge:
     def _hear(self, alarms: list[Alarm]) -> None:
         for alarm in alarms:
             self._alarms[alarm.signal] += 1
-            since = self._units_done * self._unit - self._told_at.get(alarm.signal, -_TOLD_EVERY)
-            if since >= _TOLD_EVERY:
+            if self._is_due(alarm.signal):
                 self._told_at[alarm.signal] = self._units_done * self._unit
                 self._tell("drift", alarm.signal, alarm.before, alarm.after)
+
+    def _is_due(self, what: str) -> bool:
+        """Whether it is long enough ago that this was told."""
+        return self._units_done * self._unit - self._told_at.get(what, -TOLD_EVERY) >= TOLD_EVERY
 
     def _collect(
         self, collector: Collector, watch: DriftWatch, errors: NDArray[np.float64]
@@ -190,14 +194,19 @@ class Judge:
     def _follow(self, dspot: Dspot, errors: NDArray[np.float64]) -> None:
         dspot.take(errors, self.in_force.value)
         value = float(significant(np.array([dspot.value]))[0])
-        if value == self.in_force.value:
+        reached = dspot.is_limited and not self._is_limited
+        self._is_limited = dspot.is_limited
+        if value == self.in_force.value and not reached:
             return
         self.in_force = Standard(value, self.in_force.calibration)
-        self._outcomes[Outcome.MOVED] += 1
+        outcome = Outcome.LIMITED if dspot.is_limited else Outcome.MOVED
+        self._outcomes[outcome] += 1
         told = self._told_threshold
-        if not told / _TOLD_RATIO < value < told * _TOLD_RATIO:
-            self._tell("recalibration", Outcome.MOVED, told, value)
+        is_far = not told / _TOLD_RATIO < value < told * _TOLD_RATIO
+        if is_far or (reached and self._is_due(outcome)):
+            self._tell("recalibration", outcome, told, value)
             self._told_threshold = value
+            self._told_at[outcome] = self._units_done * self._unit
 
     def _tell(
         self, kind: Literal["drift", "recalibration"], what: str, before: float, after: float

@@ -4,12 +4,17 @@ recalibrate   After an alarm the next M rows that are not far outside calibrate 
               by the bundle's own method and share. Rows above ten times the bundle's threshold are
               never learnt from, and where they are many, or most rows would be alerts by the
               threshold in force, nothing moves: that is no drift but an attack or a broken model.
-dspot         Peaks over threshold with drift (Siffer and others 2017, DSPOT), on the logarithm of
-              the error, where a drift of scale is a shift. Every 2,048 rows the mean of the last
-              ones that were not flagged moves the threshold, and the law of the peaks above that
-              mean is fitted anew from time to time. Flagged rows move nothing.
+dspot         The drift of DSPOT (Siffer and others 2017): every 2,048 rows the threshold is put at
+              its height over the mean of the last 8,192 ones that were not flagged, on the
+              logarithm of the error, where a drift of scale is a shift. Flagged rows move nothing.
+              The height is the bundle's. DSPOT fits it anew to the peaks that come by, which holds
+              no budget on rows that stay as they are: without the flagged rows the tail loses its
+              end, with them cut to the threshold it loses their length, and both lower the
+              threshold with every fit; with their length an attack makes the tail.
 
-Neither moves the threshold by more than a factor from the bundle's own, however often it moves.
+Neither moves the threshold by more than a factor from the bundle's own, however often it moves. A
+recalibration moves it up no further than ordinary rows have moved, and half as much again: a few
+rows in a hundred that lie just below the guards would else be the tail that they are measured by.
 """
 
 from collections import deque
@@ -20,8 +25,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tapwatch.detect.drift import quantile_of
 from tapwatch.detect.manifest import ThresholdPart
-from tapwatch.detect.pot import LEAST_PEAKS, TAIL_SHARE, Tail, fit_excess
 from tapwatch.detect.threshold import Calibration, calibrate, summarise
 from tapwatch.errors import ArtifactError
 
@@ -36,15 +41,17 @@ FAR: Final = 10.0
 _MOST_FAR: Final = 0.01
 _MOST_FLAGGED: Final = 0.5
 
-_LEAST_ERROR: Final = 1e-30
+#: Shares of rows above the two errors that stand for ordinary rows, and how much further than the
+#: further of them the threshold may go. Who sends fewer than a quarter of the rows decides neither.
+_BODY: Final = (0.5, 0.25)
+TAIL_MORE: Final = 1.5
 
-#: DSPOT: rows of a step, steps that the moving mean is over, steps whose peaks are remembered,
-#: steps between two fits, and peaks that are fitted at most.
+#: Smaller errors count as this, and no smaller threshold may move.
+LEAST_ERROR: Final = 1e-30
+
+#: DSPOT: rows of a step, and steps that the moving mean is over.
 STEP_ROWS: Final = 2048
 _DEPTH: Final = 4
-_MEMORY: Final = 64
-_FIT_EVERY: Final = 4
-_MOST_PEAKS: Final = 2048
 
 
 class Outcome(StrEnum):
@@ -79,6 +86,8 @@ class Collector:
     ----------
     part : ThresholdPart
         How the bundle came to its own threshold.
+    calibration : Calibration
+        The bundle's own: says how far ordinary rows have moved.
     n_rows : int
         Rows wanted.
     factor : float
@@ -90,7 +99,9 @@ class Collector:
         The bundle's threshold or rates are such that nothing can be calibrated by them.
     """
 
-    def __init__(self, part: ThresholdPart, n_rows: int, factor: float) -> None:
+    def __init__(
+        self, part: ThresholdPart, calibration: Calibration, n_rows: int, factor: float
+    ) -> None:
         _check(part)
         if part.risk is None and 0 < part.rows_per_hour <= part.budget_per_hour:
             raise ArtifactError(
@@ -100,6 +111,7 @@ class Collector:
         self._part = part
         self._n_rows = n_rows
         self._limits = part.value / factor, part.value * factor
+        self._body = _body_of(calibration)
         self.far_rows = 0  # ever
         self._clear()
 
@@ -142,98 +154,91 @@ class Collector:
             beyond=part.beyond,
             risk=part.risk,
         ).value
+        calibration = summarise(errors)
         low, high = self._limits
-        kept = min(max(value, low), high)
+        kept = min(max(value, low), high, part.value * TAIL_MORE * self._moved(calibration))
         outcome = Outcome.MOVED if kept == value else Outcome.LIMITED
-        return Standard(kept, summarise(errors)), outcome
+        return Standard(kept, calibration), outcome
+
+    def _moved(self, calibration: Calibration) -> float:
+        """How many times larger ordinary errors are than the bundle's; at least 1."""
+        before, after = self._body, _body_of(calibration)
+        is_told = before >= LEAST_ERROR
+        with np.errstate(over="ignore"):  # no bound, then, but the factor
+            ratio = np.divide(after, before, out=np.ones_like(before), where=is_told)
+        return float(max(ratio.max(), 1.0))
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What is remembered of one step of DSPOT: logarithms of rows that were not flagged."""
-
-    rows: int
-    total: float  # sum of the logarithms
-    peaks: NDArray[np.float64]  # excesses above the start of the tail, over the mean in force
+def _body_of(calibration: Calibration) -> NDArray[np.float64]:
+    return np.array([quantile_of(calibration, share) for share in _BODY])
 
 
 class Dspot:
-    """Peaks over threshold with drift, on the logarithm of the error.
+    """A threshold that keeps its height over the moving mean of the logarithm of the error.
 
     Parameters
     ----------
     part : ThresholdPart
     calibration : Calibration
-        Gives the first mean, start and peaks.
+        Gives the first mean, and so the height.
     factor : float
         The threshold stays within the bundle's own times and divided by this.
 
     Raises
     ------
     ArtifactError
-        The bundle's threshold is not above 0.
+        The bundle's threshold is too small to be moved.
     """
 
     def __init__(self, part: ThresholdPart, calibration: Calibration, factor: float) -> None:
         _check(part)
-        self._risk = part.alpha
         self._limits = part.value / factor, part.value * factor
-        log = _log(calibration.error)
-        count = -np.diff(calibration.exceed)
-        self._mean = float((log * count).sum() / calibration.n)
-        above = calibration.exceed[1:]
-        self._start = float(log[int(np.argmax(above <= TAIL_SHARE * calibration.n))]) - self._mean
-        excess = np.repeat(log, count) - self._mean - self._start
-        peaks = excess[excess > 0][-_MOST_PEAKS:]
-        self._steps = deque([_Step(calibration.n, self._mean * calibration.n, peaks)])
-        self._since_fit = 0
-        # The bundle's threshold, as it lies over the mean, until there is a law that says more.
-        self._height = float(_log(np.array([part.value]))[0]) - self._mean
-        self.fit()
-
-    def fit(self) -> None:
-        """Fit the law of the peaks; too few of them leave the height as it is."""
-        peaks = np.concatenate([step.peaks for step in self._steps])
-        rows = sum(step.rows for step in self._steps)
-        n_peaks = len(peaks)
-        if n_peaks < LEAST_PEAKS or not 0 < self._risk < n_peaks / rows:
-            return
-        shape, scale = fit_excess(peaks[-_MOST_PEAKS:])
-        self._height = Tail(self._start, scale, shape, n_peaks, rows).quantile(self._risk)
+        # The mean of the rows that would not have been flagged: as it is of those to come.
+        is_below = calibration.error <= part.value
+        log = _log(calibration.error[is_below])
+        count = -np.diff(calibration.exceed)[is_below]
+        line = float(_log(np.array([part.value]))[0])
+        self._mean = float((log * count).sum() / count.sum()) if count.any() else line
+        self._height = line - self._mean
+        self._last = deque[tuple[int, float]](maxlen=_DEPTH)  # rows of a step, and their sum
 
     @property
     def value(self) -> float:
         """The threshold from here on."""
+        return self._wanted()[0]
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the threshold would lie further out, if it were allowed to."""
+        return self._wanted()[1]
+
+    def _wanted(self) -> tuple[float, bool]:
         low, high = self._limits
-        # An exponent beyond the limits would overflow for nothing.
-        at = np.clip(self._mean + self._height, np.log(low) - 1, np.log(high) + 1)
-        return float(min(max(float(np.exp(at)), low), high))
+        at = self._mean + self._height
+        # Beyond the limits there is no need for an exponent, which might overflow.
+        if at <= np.log(low):
+            return low, True
+        if at >= np.log(high):
+            return high, True
+        return float(min(max(np.exp(at), low), high)), False
 
     def take(self, errors: NDArray[np.float64], in_force: float) -> None:
         """Take the errors of one step, judged by `in_force`."""
         log = _log(errors[np.isfinite(errors) & (errors <= in_force)])
-        over = log - self._mean - self._start
-        self._steps.append(_Step(len(log), float(log.sum()), over[over > 0]))
-        if len(self._steps) > _MEMORY:
-            self._steps.popleft()
-        last = list(self._steps)[-_DEPTH:]
-        rows = sum(step.rows for step in last)
+        self._last.append((len(log), float(log.sum())))
+        rows = sum(n for n, _ in self._last)
         if rows:
-            self._mean = sum(step.total for step in last) / rows
-        self._since_fit += 1
-        if self._since_fit == _FIT_EVERY:
-            self._since_fit = 0
-            self.fit()
+            self._mean = sum(total for _, total in self._last) / rows
 
 
 def _check(part: ThresholdPart) -> None:
-    if not part.value > 0:
+    if not part.value >= LEAST_ERROR:
         raise ArtifactError(
-            f"threshold.value = {part.value!r}: want more than 0 where the threshold may move: "
-            "limits are multiples of it"
+            f"threshold.value = {part.value!r}: want {LEAST_ERROR:g} or more where the threshold "
+            "may move: how far is a multiple of it"
         )
 
 
 def _log(errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    log: NDArray[np.float64] = np.log(np.maximum(errors, _LEAST_ERROR))
+    log: NDArray[np.float64] = np.log(np.maximum(errors, LEAST_ERROR))
     return log
