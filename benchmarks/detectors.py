@@ -7,7 +7,8 @@ word (`ae` is 116-29-116 then). Fits are short, for the speed of a score does no
 it was learnt; but support vectors, trees and memories are as many as by default. One thread,
 CPU time of that thread; rounds of all detectors and batch sizes are interleaved, after one that is
 not counted; medians with smallest and largest. Explained means shares by column and expected
-values, of 64 rows at once.
+values, of 64 rows at once. A call with one row is mostly Python's cost; what `kitnet` makes of rows
+that come one by one, without it, is `unbatched`: its kernel called for each row in a compiled loop.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-BATCHES = (8, 64, 1024)
+BATCHES = (1, 8, 64, 1024)
 EXPLAINED = 64
 LEARNT_ROWS = 12_000
 LEAST_S = 0.04  # a measurement lasts so long at least: the clock of a thread ticks in ns, noise not
@@ -89,12 +90,32 @@ def looks(detector: Any, n_columns: int) -> dict[str, tuple[Callable[[], object]
         detector.expected(few)
 
     made["explained"] = (explain, EXPLAINED)
+    if detector.name == "kitnet":
+        made["unbatched"] = (one_by_one(detector, rows[:EXPLAINED].copy()), EXPLAINED)
     return made
+
+
+def one_by_one(detector: Any, rows: np.ndarray) -> Callable[[], object]:
+    """Score rows, each in a call of its own of the kernel; the same as all in one."""
+    from numba import njit
+
+    from tapwatch.detect.detectors.kitnet_kernel import score_rows
+
+    @njit
+    def loop(rows, scale, layout, ensemble, output, error):  # type: ignore[no-untyped-def]
+        for i in range(len(rows)):
+            score_rows(rows[i : i + 1], scale, layout, ensemble, output, error[i : i + 1])
+
+    error = np.empty(len(rows))
+    learnt = (detector._scale, detector._layout, detector._ensemble, detector._output)
+    loop(rows, *learnt, error)
+    np.testing.assert_array_equal(error, detector.score(rows))
+    return lambda: loop(rows, *learnt, error)
 
 
 def report(found: dict[str, dict[str, list[float]]]) -> None:
     """Print the table."""
-    heads = " | ".join(f"{size} rows" for size in BATCHES)
+    heads = " | ".join(f"{size} row" + "s" * (size > 1) for size in BATCHES)
     print(f"\n| detector | {heads} | an explained row, µs |\n|---|" + "---|" * (len(BATCHES) + 1))
     for name, kinds in found.items():
         cells = []
@@ -105,6 +126,9 @@ def report(found: dict[str, dict[str, list[float]]]) -> None:
         cost = sorted(1e6 / r for r in kinds["explained"])
         cells.append(f"{statistics.median(cost):.1f} ({cost[0]:.1f}-{cost[-1]:.1f})")
         print(f"| `{name}` | " + " | ".join(cells) + " |")
+    if rates := sorted(found.get("kitnet", {}).get("unbatched", [])):
+        middle = statistics.median(rates)
+        print(f"\n`kitnet` unbatched: {tell(middle)} ({tell(rates[0])}-{tell(rates[-1])})")
 
 
 def tell(rows_per_s: float) -> str:

@@ -10,6 +10,7 @@ reading of it: sentences without links, put above its tables.
 
 import argparse
 import json
+import statistics
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,8 +21,11 @@ from targets import TARGETS, Documents
 PAGE = Path(__file__).resolve().with_suffix(".md")
 FOLDER = PAGE.with_suffix("")
 MADE = "<!-- Made by docs/results.py; `make docs` writes it again. -->\n"
-#: JSON of the benchmarks that has a place on the page.
-BENCHMARKS = ("explanations", "detectors")
+#: Benchmarks whose JSON has a place on the page -> what they are called with.
+BENCHMARKS = {
+    "explanations": "KDDTrain+.txt.gz --json explanations.json",
+    "detectors": "--json detectors.json",
+}
 LARGEST_BYTES = 60_000
 #: Figure of merit -> its heading.
 MERITS = {
@@ -34,6 +38,7 @@ ORDER = (
     *("seed-000", "seed-001", "seed-002", "seed-003", "seed-004"),
     *("dagmm", "goad", "memstream", "nsl-kdd", "kdd99-official"),
     *("capture", "calibration"),
+    *("explanations", "detectors"),
 )
 _STATED = ("split", "orientation", "threshold", "metric", "avoids")
 _MANY_CLASSES = 8
@@ -125,13 +130,16 @@ def _page(documents: Documents, folder: Path) -> Iterator[str]:
     yield "figure, chosen on the rows that are measured. What needs a file or a run that is not"
     yield "there stays not measured.\n"
     for name, document in documents.items():
-        if name in BENCHMARKS:
+        if name in BENCHMARKS and not document:
             continue
         yield f"## {name}\n"
         reading = folder / f"{name}.md"
         if reading.is_file():
             yield reading.read_text(encoding="utf-8").strip() + "\n"
-        if "episodes" in document:
+        if name in BENCHMARKS:
+            yield f"```sh\npython benchmarks/{name}.py {BENCHMARKS[name]}\n```\n"
+            yield from _explanations(document) if name == "explanations" else _speeds(document)
+        elif "episodes" in document:
             yield from _episodes(document)
         else:
             yield from _protocol(document)
@@ -225,6 +233,34 @@ def _episodes(document: Mapping[str, Any]) -> Iterator[str]:
     n_false = document["false_alerts"]
     told = f", {rate:.3g} an hour" if rate is not None else ""
     yield f"{n_false} of {document['alerts']} alerts belong to no episode{told}.\n"
+
+
+def _explanations(document: Mapping[str, Any]) -> Iterator[str]:
+    """Whether named columns are the reason, by detector."""
+    rows = []
+    for name, found in document.items():
+        share = found["alerts"] / found["injected"]
+        of_alerts = f"{found['injection_alerts']:.3f} of {share:.1%}" if found["alerts"] else ""
+        deletion = [f"{found[key]:.3f}" for key in ("top", "random")]
+        rest = [f"{found['stability']:.2f}", f"{found['injection']:.3f}", of_alerts]
+        rows.append((name, *deletion, *rest, f"{found['cost_us']:.1f}", str(found["seeds"])))
+    heads = ("five named", "five random", "stability", "made odd", "of alerts", "µs a row", "seeds")
+    yield from _table(("", *heads), rows)
+
+
+def _speeds(document: Mapping[str, Any]) -> Iterator[str]:
+    """Thousands of rows a CPU-second, medians of the rounds; of an explained row the time."""
+    keys = list(dict.fromkeys(key for found in document.values() for key in found))
+    sizes = [key for key in keys if key != "explained"]
+    rows = []
+    for name, found in document.items():
+        middle = {key: statistics.median(rates) for key, rates in found.items()}
+        cells = [f"{middle[key] / 1e3:,.4g}" if key in middle else "" for key in sizes]
+        cost = f"{1e6 / middle['explained']:.1f}" if "explained" in middle else ""
+        rows.append((name, *cells, cost))
+    heads = [f"{key} rows" if key.isdigit() else key for key in sizes]
+    yield "Thousands of rows a CPU-second, by the rows of a call; µs of an explained row.\n"
+    yield from _table(("", *heads, "explained"), rows)
 
 
 def _own_table(own: Mapping[str, Any]) -> Iterator[str]:

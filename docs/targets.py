@@ -190,16 +190,18 @@ def _table(documents: Documents, name: str, table: str) -> Iterator[dict[str, An
                 yield dict(zip(one["headings"], row, strict=True))
 
 
-def explanations(documents: Documents) -> Finding:
-    """G7: of the autoencoder, as `benchmarks/explanations.py --json` tells it."""
-    found = documents.get("explanations", {}).get("ae")
-    if found is None:
-        return None
-    ratio = found["top"] / found["random"]
-    reached = ratio >= 5 and found["stability"] >= 0.67
-    reached = reached and found["injection"] >= 0.95 and found["cost_us"] <= 10
-    text = f"ae: deletion {ratio:.1f} times random, stability {found['stability']:.2f}, "
-    return text + f"top 3 {found['injection']:.1%}, {found['cost_us']:.1f} µs a row", reached
+def explained(reaches: Callable[[Line], bool], tell: Callable[[Line], str]) -> Any:
+    """G7: all detectors of `benchmarks/explanations.py --json`; those that miss it are named."""
+
+    def find(documents: Documents) -> Finding:
+        rows: Mapping[str, Line] = documents.get("explanations", {})
+        if not rows:
+            return None
+        missed = [f"{name} {tell(row)}" for name, row in rows.items() if not reaches(row)]
+        text = f"{len(rows) - len(missed)} of {len(rows)} detectors"
+        return text + (f"; not {', '.join(missed)}" if missed else ""), not missed
+
+    return find
 
 
 def speed(documents: Documents) -> Finding:
@@ -208,10 +210,10 @@ def speed(documents: Documents) -> Finding:
     if not found or not {"ae", "kitnet"} <= set(found):
         return None
     ae = statistics.median(found["ae"]["1024"])
-    kitnet = [statistics.median(found["kitnet"][size]) for size in ("1024", "8")]
+    kitnet = [statistics.median(found["kitnet"][key]) for key in ("1024", "unbatched")]
     reached = ae >= 2e6 and kitnet[0] >= 1e6 and kitnet[1] >= 3e5
     text = f"ae {ae / 1e6:.2f} M; kitnet {kitnet[0] / 1e6:.2f} M"
-    return f"{text} and {kitnet[1] / 1e3:.0f} k in batches of 8", reached
+    return f"{text} and {kitnet[1] / 1e3:.0f} k unbatched", reached
 
 
 def episodes(documents: Documents) -> Finding:
@@ -277,7 +279,29 @@ TARGETS = (
     ),
     Target("", "the same, rows in order of time", rates("in order of time")),
     Target("", "the rate is back after a benign drift", recovery),
-    Target("G7", "deletion 5 times random, stability .67, top 3 95 %, 10 µs a row", explanations),
+    Target(
+        "G7",
+        "five columns that are named are 5 times as much of the error as five random ones",
+        explained(
+            lambda row: row["top"] >= 5 * max(row["random"], 0) and row["top"] > 0,
+            lambda row: f"{row['top'] / row['random']:.1f} times",
+        ),
+    ),
+    Target(
+        "",
+        "another seed names two thirds of the same five",
+        explained(lambda row: row["stability"] >= 0.67, lambda row: f"{row['stability']:.2f}"),
+    ),
+    Target(
+        "",
+        "a column that is made odd is among the first three in 95 %",
+        explained(lambda row: row["injection"] >= 0.95, lambda row: f"{row['injection']:.1%}"),
+    ),
+    Target(
+        "",
+        "10 µs an explained row",
+        explained(lambda row: row["cost_us"] <= 10, lambda row: f"{row['cost_us']:.0f} µs"),
+    ),
     Target("G8", "rows a CPU-second: ae 2 M; kitnet 1 M, 300 k unbatched", speed),
     Target("sample capture", "all episodes, at most 1 false alert an hour", episodes),
 )

@@ -183,7 +183,7 @@ def test_what_is_not_there_is_not_measured(results, tmp_path):
 
 
 def test_protocols_stand_in_their_order(results, tmp_path):
-    """Others behind them, by name; benchmarks have no section."""
+    """Others behind them, by name; a benchmark that found nothing has no section."""
     one = line("main", "ae", "ae", auc=0.5, f1=0.5)
     folder = put(
         tmp_path / "r",
@@ -301,24 +301,55 @@ def test_benchmarks_and_episodes_have_their_targets(results, tmp_path):
         **{"false_alerts": [{"a": 1}], "hours": 2.0, "false_alerts_per_hour": 0.5},
     }
     run(tmp_path / "runs", "sample", evaluated)
-    explained = {"top": 0.6, "random": 0.1, "stability": 0.7, "injection": 0.96, "cost_us": 3.0}
-    (tmp_path / "runs" / "explanations.json").write_text(json.dumps({"ae": explained}))
-    speed = {"ae": {"1024": [9e9, 2.1e6, 1.0]}, "kitnet": {"1024": [1.1e6], "8": [2.9e5]}}
+    speed = {"ae": {"1024": [9e9, 2.1e6, 1.0]}, "kitnet": {"1024": [1.1e6], "unbatched": [2.9e5]}}
+    speed["ae"] |= {"explained": [5e5, 1e6]}
     (tmp_path / "runs" / "detectors.json").write_text(json.dumps(speed))
     results.take(tmp_path / "runs", tmp_path / "into")
 
     found = {name: value for (name, _), value in summary(results, tmp_path / "into").items()}
     page = results.render(tmp_path / "into")
 
-    assert found["G7"] == (
-        "ae: deletion 6.0 times random, stability 0.70, top 3 96.0%, 3.0 µs a row",
-        "yes",
-    )
-    assert found["G8"] == ("ae 2.10 M; kitnet 1.10 M and 290 k in batches of 8", "**no**")
+    assert "|  | 1024 rows | unbatched | explained |" in page
+    assert "| ae | 2,100 |  | 1.3 |" in page
+    assert found["G8"] == ("ae 2.10 M; kitnet 1.10 M and 290 k unbatched", "**no**")
     assert found["sample capture"] == ("1 of 1, 0.5 false alerts an hour", "yes")
     assert "tapwatch evaluate --labels truth.csv --bundle host b.pcap" in page
     assert "| e1 | scan | yes | 1.25 | 3 |" in page
     assert "1 of 4 alerts belong to no episode, 0.5 an hour." in page
+
+
+EXPLAINED = {
+    **{"seeds": 5, "rows": 300, "top": 0.6, "random": 0.1, "stability": 0.7},
+    **{"injected": 1000, "injection": 0.96, "alerts": 200, "injection_alerts": 1.0, "cost_us": 3.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "target", "figure"),
+    [
+        ({}, "", ""),
+        ({"random": -0.1}, "", ""),  # random columns add to the error: no ratio, but enough
+        ({"random": 0.2}, "five columns that are named", "pca 3.0 times"),
+        ({"top": -0.1, "random": -0.2}, "five columns that are named", "pca 0.5 times"),
+        ({"stability": 0.66}, "another seed names", "pca 0.66"),
+        ({"injection": 0.94}, "a column that is made odd", "pca 94.0%"),
+        ({"cost_us": 11}, "10 µs", "pca 11 µs"),
+    ],
+)
+def test_every_detector_has_to_be_explained(results, tmp_path, changes, target, figure):
+    """Four targets; who misses one is named."""
+    folder = put(tmp_path / "r", explanations={"ae": EXPLAINED, "pca": EXPLAINED | changes})
+
+    found = summary(results, folder)
+
+    page = results.render(folder)
+
+    assert "benchmarks/explanations.py KDDTrain+.txt.gz --json explanations.json" in page
+    assert "| ae | 0.600 | 0.100 | 0.70 | 0.960 | 1.000 of 20.0% | 3.0 | 5 |" in page
+    asked = [value for (_, wants), value in found.items() if value[0].endswith("detectors")]
+    assert asked == [("2 of 2 detectors", "yes")] * (3 + (not target))
+    missed = [v for (_, wants), v in found.items() if target and wants.startswith(target)]
+    assert missed == ([(f"1 of 2 detectors; not {figure}", "**no**")] if target else [])
 
 
 def test_every_table_needs_a_floor_and_an_audit(targets):
