@@ -58,12 +58,27 @@ def test_rows_are_all_benign_only_where_none_has_a_label():
 
 @pytest.mark.parametrize("is_shuffled", [True, False])
 def test_no_row_learns_calibrates_or_is_held_out_twice(is_shuffled):
-    """Three tenths learn, 35 % calibrate, all others are held out: together they are all."""
-    learn, calibrate, held = calibration.parts_of(1000, 3, is_shuffled=is_shuffled)
+    """Three tenths learn, half of the others calibrates, the rest is held out."""
+    learn, others = calibration.learnt_of(1000, 3, is_shuffled=is_shuffled)
+    splits = calibration.halves(others.astype(float), 3, 5 * is_shuffled)
 
-    assert (len(learn), len(calibrate), len(held)) == (300, 349, 351)
-    assert sorted([*learn, *calibrate, *held]) == list(range(1000))
-    assert ([*learn, *calibrate, *held] == list(range(1000))) is not is_shuffled
+    assert len(splits) == (5 if is_shuffled else 1)
+    for calibrate, held in splits:
+        assert (len(learn), len(calibrate), len(held)) == (300, 350, 350)
+        assert sorted([*learn, *calibrate, *held]) == list(range(1000))
+        assert ([*learn, *calibrate, *held] == list(range(1000))) is not is_shuffled
+    assert len({tuple(held) for _, held in splits}) == len(splits)
+
+
+def test_the_spread_by_chance_is_that_of_counted_ranks():
+    """Of 3,000 draws of a threshold by rank and of rows above it."""
+    random, risk = np.random.default_rng(0), 0.02
+    rates = [
+        np.mean(random.random(400) > np.partition(random.random(500), 490)[490])
+        for _ in range(3000)
+    ]
+
+    assert np.std(rates) == pytest.approx(calibration.chance_of(risk, 500, 400), rel=0.1)
 
 
 def test_a_table_of_attacks_is_refused(tmp_path):
@@ -85,6 +100,7 @@ def test_what_is_stated_stands_before_the_figures(tmp_path, monkeypatch, capsys)
     from rich.console import Console
 
     monkeypatch.setattr(calibration, "_DRIFT_RISKS", (1e-2,))
+    monkeypatch.setattr(calibration, "_HALVINGS", 3)
     for name, n_rows in (("_BEFORE", 4000), ("_AFTER", 8000), ("_AT_LAST", 3000)):
         monkeypatch.setattr(calibration, name, n_rows)
     results = run(context(kdd_like.write(tmp_path / "x", {"normal": 1000})))
@@ -95,10 +111,15 @@ def test_what_is_stated_stands_before_the_figures(tmp_path, monkeypatch, capsys)
     assert list(document["statement"]["calibration"]) == list(Statement.__dataclass_fields__)
     printed = capsys.readouterr().out
     page = as_html(results)
-    for text in ("30% of the benign rows learn, 35% calibrate", "Benign rows alone"):
+    for text in (
+        "30% of the benign rows learn, half of the others calibrates",
+        "Benign rows alone",
+    ):
         assert text in printed.replace("\n", " ")
         assert text in page
     rates, recovery = document["tables"]
+    held = {row[1]: row[4] for row in rates["rows"]}
+    assert held == {"shuffled": 2 * 3 * 350, "in order of time": 2 * 350}
     assert rates["headings"][-1] == "within a factor of 1.5"
     assert {type(row[-1]) for row in rates["rows"]} == {bool}
     assert "rate of the last 3,000 rows" in recovery["headings"]
