@@ -4,16 +4,16 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tapwatch.cli import printable
+from tapwatch.cli.talk import Talk
 from tapwatch.errors import ConfigError, SinkError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
     from tapwatch.detect.detector import Epoch
     from tapwatch.evaluation.protocol import DataFile, Inputs, Outcome, Protocol
@@ -70,7 +70,7 @@ def measure(name: str, words: tuple[str, ...], options: Mapping[str, Any]) -> No
         _make(folder)
     config = load_config(options["config_file"]) if options["config_file"] else Config()
     seeds = tuple(range(options["seeds"] or protocol.n_seeds))
-    with Talk(quiet=options["quiet"]) as talk:
+    with Fits(quiet=options["quiet"]) as talk:
         talk.note(f"{protocol.name}: seeds {', '.join(map(str, seeds))}")
         context = Context(protocol, inputs, seeds, options["detectors"], talk, config)
         results = run(context)
@@ -172,42 +172,16 @@ def _command(protocol: "Protocol", inputs: "Inputs", options: Mapping[str, Any])
     return shlex.join(words)
 
 
-class Talk:
-    """Progress on stderr: bars on a terminal, a plain line a fit elsewhere."""
+class Fits(Talk):
+    """Progress over fits: bars on a terminal, a plain line a fit elsewhere."""
+
+    transient = True
 
     def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._bars: Progress | None = None
+        super().__init__(quiet=quiet)
         self._fits: TaskID | None = None
         self._epochs: TaskID | None = None
         self._what = ""
-
-    def __enter__(self) -> Self:
-        if not self._quiet and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-            self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
-
-    def note(self, text: str) -> None:
-        """Say what was found."""
-        if self._bars is not None:
-            self._bars.console.print(printable(text), markup=False, highlight=False)
-        elif not self._quiet:
-            click.echo(printable(text), err=True)
 
     def begin(self, what: str, of: int) -> None:
         """Say that the next of `of` fits has begun."""

@@ -1,20 +1,19 @@
 """tapwatch train: learn what benign traffic looks like and write a bundle."""
 
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tapwatch.cli import KernelCommand, printable
 from tapwatch.cli import options as shared
+from tapwatch.cli.talk import Talk
 from tapwatch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
     from tapwatch.detect.detector import Epoch
     from tapwatch.detect.manifest import Manifest
@@ -112,7 +111,7 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
         time=_utc_text(),
         config=load_config(options["config"]) if options["config"] else Config(),
     )
-    with Talk(quiet=options["quiet"]) as talk:
+    with Training(quiet=options["quiet"]) as talk:
         manifest = train(order, Listener(talk.reading, talk.epoch, talk.warn, talk.note))
     for warning in manifest.threshold.warnings:
         talk.warn(warning)
@@ -180,40 +179,16 @@ def _report(manifest: "Manifest", output: Path) -> list[str]:
     return lines
 
 
-class Talk:
-    """Progress on stderr: bars on a terminal, a plain line now and then elsewhere."""
+class Training(Talk):
+    """Progress of one fit: bars on a terminal, a plain line now and then elsewhere."""
+
+    tells = True
 
     def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._bars: Progress | None = None
+        super().__init__(quiet=quiet)
         self._reading: TaskID | None = None
         self._fitting: TaskID | None = None
         self._told = 0
-
-    def __enter__(self) -> Self:
-        if not self._quiet and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[told]}"),
-                TimeElapsedColumn(),
-            )
-            self._bars = Progress(*columns, console=Console(stderr=True))
-            self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
 
     def warn(self, text: str) -> None:
         """Say what the operator should know, however quiet."""
@@ -221,13 +196,6 @@ class Talk:
             self._bars.console.print(f"warning: {printable(text)}", markup=False, highlight=False)
         else:
             click.echo(f"tapwatch: warning: {printable(text)}", err=True)
-
-    def note(self, text: str) -> None:
-        """Say what was found in an input."""
-        if self._bars is not None:
-            self._bars.console.print(printable(text), markup=False, highlight=False)
-        elif not self._quiet:
-            click.echo(printable(text), err=True)
 
     def reading(self, done: int, total: int) -> None:
         """Tell how much of an input has been read."""
