@@ -81,3 +81,27 @@ def test_a_second_signal_ends_at_once_but_a_hangup_does_not(names, code):
     done = subprocess.run([sys.executable, "-c", PROGRAM, *names], check=False)
 
     assert done.returncode == code
+
+
+MODULE = """
+import os, signal
+class Lost:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGNAL)  # an exception in here is printed, and lost
+Lost()
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 0), ("SIGINT", 130), ("SIGHUP", 0)])
+def test_a_signal_while_modules_are_loaded_ends_without_a_word(tmp_path, name, code):
+    """Libraries in C++ call Python, and let no exception out: the process aborts, or goes on."""
+    (tmp_path / "heavy.py").write_text(MODULE.replace("SIGNAL", name))
+    program = (
+        "from tapwatch.signals import StopSignal\n"
+        "with StopSignal(drains=False):\n    import heavy\n    print('went on')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, check=False, timeout=30
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")

@@ -19,8 +19,8 @@ class StopSignal:
     Parameters
     ----------
     drains : bool
-        False while there is nothing to drain: a signal then ends the command where it is. Set it
-        when the run begins.
+        False while there is nothing to drain, and nothing to clean up: a signal then ends the
+        command where it is. Set it when the run begins.
     survives_hangup : bool
         SIGHUP ends nothing; `take_hangup` tells of it.
     """
@@ -70,7 +70,7 @@ class StopSignal:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _receive(self, number: int, _frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
             if self._survives_hangup:
                 self._was_hung_up = True
@@ -81,4 +81,17 @@ class StopSignal:
             os._exit(128 + number)
         self.received = signal.Signals(number)
         if not self.drains:
+            if _is_import(frame):
+                # Out of libraries that are loaded no exception comes back: where they call Python
+                # from C++ the process would abort with a traceback, or the exception is lost.
+                os._exit(self.exit_code)
             raise SystemExit(self.exit_code)
+
+
+def _is_import(frame: FrameType | None) -> bool:
+    """Whether a module is being imported there, or further out."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
