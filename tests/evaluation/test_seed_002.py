@@ -11,14 +11,14 @@ import pytest
 from tapwatch.config import Config
 from tapwatch.errors import CaptureError, ConfigError
 from tapwatch.evaluation.protocol import Context, Inputs, Tables
-from tapwatch.evaluation.protocols import seed_002
+from tapwatch.evaluation.protocols import seed_002, seed_002_notebook
 from tapwatch.evaluation.rows import read_labelled
 from tests.evaluation.test_calibration import Silent
+from tests.evaluation.test_published_protocols import outcome
 
 N_ROWS = 60
 #: Places of the out-of-order segments: two in the first half, three in the second.
 ANOMALOUS = (5, 20, 33, 47, 59)
-SECTIONS = (seed_002.HEADERS, seed_002.WITHOUT_ADVANCE, seed_002.OTHER_MARKS)
 HEADER = ("No.", "Time", "Source", "Destination", "Protocol", "Length", "Info")
 
 
@@ -54,26 +54,64 @@ def tables(path: Path) -> Tables:
 def sections(tmp_path):
     """Splits of all sections, by name."""
     made = tables(export(tmp_path / "x.csv"))
-    return {s.name: s.split(made, 0) for s in SECTIONS}
+    return {s.name: s.split(made, 0) for s in seed_002.SECTIONS}
 
 
 def test_no_anomaly_is_learnt_from_and_all_of_the_second_half_tests(sections):
-    """Lengths say which rows went where: time order, 80 % of the first half's normals learn."""
-    for split in sections.values():
+    """Lengths say which rows went where: the first half's normals learn (80 %) or calibrate."""
+    for name, split in sections.items():
         at = split.schema.names.index("frame_len")
         first = [66 + k for k in range(N_ROWS // 2) if k not in ANOMALOUS]
-        assert [*split.train[:, at], *split.calibration[:, at]] == first
+        seen = [*split.train[:, at], *split.calibration[:, at]]
+        assert sorted(seen) == first
+        assert (seen == first) == (name == "calibrated in order of time")
         assert len(split.calibration) == int(len(first) * 0.2)
         assert split.test[:, at].tolist() == [66 + k for k in range(30, 60)]
         assert np.flatnonzero(split.is_anomaly).tolist() == [3, 17, 29]
         assert set(split.classes[split.is_anomaly]) == {"out-of-order"}
 
 
+def test_what_calibrates_is_drawn_anew_by_each_seed(tmp_path):
+    """And is the same for the same seed."""
+    made = tables(export(tmp_path / "x.csv"))
+    held = [seed_002.HEADERS.split(made, seed).calibration.tobytes() for seed in (1, 1, 2)]
+
+    assert held[0] == held[1] != held[2]
+
+
+def test_the_choice_between_contenders_sees_the_first_half_alone(sections, monkeypatch):
+    """Five folds: each normal row is tested once, the late segments each time, none is learnt."""
+    split = sections["headers and times"]
+    at = split.schema.names.index("frame_len")
+    monkeypatch.setattr(seed_002, "_STRETCH_ROWS", 2)
+    folds = seed_002.folds_of_the_first_half(split)
+    late = [66 + k for k in ANOMALOUS if k < N_ROWS // 2]
+    first = [66 + k for k in range(N_ROWS // 2) if k not in ANOMALOUS]
+    tested = []
+    for fold in folds:
+        assert fold.test[fold.is_anomaly, at].tolist() == late
+        held = fold.test[~fold.is_anomaly, at].tolist()
+        assert sorted([*held, *fold.train[:, at]]) == first
+        tested += held
+    assert sorted(tested) == first
+
+
+def test_marked_is_the_share_of_flagged_rows_with_any_mark(sections):
+    """Three late segments and one other row are flagged: three in four."""
+    split = sections["headers and times"]
+    flagged = split.is_anomaly.copy()
+    flagged[0] = True
+    told = seed_002.marked(split, outcome(np.zeros(30), np.zeros(1), np.zeros(1), 0.0))
+    assert told == {"marked": 0.0}
+    with_flags = replace(outcome(np.zeros(30), np.zeros(1), np.zeros(1), 0.0), flagged=flagged)
+    assert seed_002.marked(split, with_flags) == {"marked": 0.75}
+
+
 def test_the_label_is_never_a_column(sections):
-    """Two sections drop all of the analysis, the third the label's own column alone."""
+    """One section drops the label's own column alone, the others all of the analysis."""
     analysis = [n for n in sections["headers and times"].schema.names if "analysis" in n]
 
-    for name in ("headers and times", "without sequence numbers"):
+    for name in set(sections) - {"other analysis kept"}:
         assert not set(analysis) & set(sections[name].columns)
     kept = set(analysis) & set(sections["other analysis kept"].columns)
     assert kept == set(analysis) - {seed_002.LABEL}
@@ -99,7 +137,7 @@ def test_a_file_whose_second_half_has_no_anomaly_is_refused(tmp_path):
 
 def test_the_notebooks_columns_are_the_row_number_as_it_is_and_every_text_apart(tmp_path):
     """60 different Infos are 60 columns; Time and Length have mean 0 and deviation 1."""
-    sheet = seed_002.sheet_of(export(tmp_path / "x.csv"))
+    sheet = seed_002_notebook.sheet_of(export(tmp_path / "x.csv"))
     values, anomalous = sheet.values, sheet.anomalous
 
     assert values.shape == (N_ROWS, 3 + 1 + 1 + 1 + N_ROWS)
@@ -112,9 +150,11 @@ def test_the_notebooks_columns_are_the_row_number_as_it_is_and_every_text_apart(
 
 def test_the_notebook_gives_the_same_figures_for_the_same_seed(tmp_path):
     """Another seed splits and begins in another way; the row number has a part of the error."""
-    sheet = seed_002.sheet_of(export(tmp_path / "x.csv"))
+    sheet = seed_002_notebook.sheet_of(export(tmp_path / "x.csv"))
 
-    first, again, other = (seed_002.as_written(sheet, seed, epochs=5) for seed in (3, 3, 4))
+    first, again, other = (
+        seed_002_notebook.as_written(sheet, seed, epochs=5) for seed in (3, 3, 4)
+    )
 
     assert first == again != other
     assert set(first) == {"held-out normal", "normal", "out of order"}
@@ -145,7 +185,7 @@ def test_what_the_notebook_could_not_read_is_named_by_line_and_column(
 ):
     """The loader takes such files: the message says what the notebook lacks."""
     with pytest.raises(CaptureError, match=f"^{re.escape(message)}"):
-        seed_002.sheet_of(spoilt(tmp_path / "x.csv", line, spoil))
+        seed_002_notebook.sheet_of(spoilt(tmp_path / "x.csv", line, spoil))
 
 
 def test_fields_without_end_are_refused(tmp_path):
@@ -154,7 +194,7 @@ def test_fields_without_end_are_refused(tmp_path):
     path.write_text(path.read_text() + '"61","' + ("x" * 60_000 + "\n") * 3)
 
     with pytest.raises(CaptureError, match=r"^line 6\d: field larger"):
-        seed_002.sheet_of(path)
+        seed_002_notebook.sheet_of(path)
 
 
 @pytest.mark.parametrize(
@@ -169,18 +209,19 @@ def test_a_file_that_would_not_fit_into_memory_is_refused(
 ):
     """One row or cell too many; as many as there may be are taken."""
     path = export(tmp_path / "x.csv")
-    monkeypatch.setattr(seed_002, limit, most)
+    monkeypatch.setattr(seed_002_notebook, limit, most)
     with pytest.raises(CaptureError, match=message):
-        seed_002.sheet_of(path)
+        seed_002_notebook.sheet_of(path)
 
-    monkeypatch.setattr(seed_002, limit, most + 1)
-    assert len(seed_002.sheet_of(path).values) == N_ROWS
+    monkeypatch.setattr(seed_002_notebook, limit, most + 1)
+    assert len(seed_002_notebook.sheet_of(path).values) == N_ROWS
 
 
 def test_the_notebook_is_left_out_before_any_work_and_the_rest_is_measured(tmp_path, monkeypatch):
     """The note comes first; the results say it too."""
-    monkeypatch.setattr(seed_002, "MOST_ROWS", 10)
+    monkeypatch.setattr(seed_002_notebook, "MOST_ROWS", 10)
     monkeypatch.setattr(seed_002, "run_sections", lambda *given: ())
+    monkeypatch.setattr(seed_002, "_tables", lambda *given: [])
     heard = Heard()
     inputs = Inputs(train=(export(tmp_path / "x.csv"),))
 
