@@ -1,4 +1,4 @@
-"""Protocols dagmm, goad, seed-001 and seed-004: who learns, who tests, where the line is."""
+"""Published protocols: who learns, who tests, where the line is."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from tapwatch.detect.registry import DETECTORS
 from tapwatch.evaluation.metrics import decision
 from tapwatch.evaluation.protocol import Evidence, Labelled, Outcome, Tables
-from tapwatch.evaluation.protocols import dagmm, goad, seed_001, seed_004
+from tapwatch.evaluation.protocols import dagmm, goad, seed_000, seed_001, seed_003, seed_004
 from tapwatch.evaluation.results import SectionResults
 from tapwatch.evaluation.run import contend
 from tapwatch.features import schema_of
@@ -17,7 +17,9 @@ PROTOCOLS = [module.PROTOCOL for module in (dagmm, goad, seed_001, seed_004)]
 SECTIONS = [
     *dagmm.PROTOCOL.sections,
     *goad.PROTOCOL.sections,
+    *seed_000.PROTOCOL.sections,
     *seed_001.PROTOCOL.sections,
+    *seed_003.PROTOCOL.sections,
     seed_004.MAIN,
 ]
 
@@ -168,6 +170,20 @@ def outcome(score, calibration, train, threshold, name="x"):
         parameters={},
         cpu_s=0.0,
     )
+
+
+def test_seed_000_tells_the_quantile_itself_beside_its_threshold():
+    """An attack and a normal row lie between the two: the attack is missed at 1.5 times it."""
+    split = seed_000.PROTOCOL.sections[0].split(kdd(10, 4), 0)
+    assert split.is_anomaly.tolist() == [False, False, True, True]
+    told = seed_000.at_the_quantile(
+        split, outcome(np.array([0.1, 1.2, 2, 1.1]), np.zeros(0), np.zeros(1), 1.5)
+    )
+    assert told == {
+        "precision_q99": pytest.approx(2 / 3),
+        "recall_q99": 1.0,
+        "f1_q99": pytest.approx(0.8),
+    }
 
 
 def flows(n_benign=300, n_attack=60):
