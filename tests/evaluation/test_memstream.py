@@ -1,12 +1,16 @@
 """The streams of MemStream's protocol: which rows warm up, and which are tested."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from tapwatch.evaluation.protocol import Labelled, Tables
 from tapwatch.evaluation.protocols import memstream
+from tapwatch.evaluation.run import contend
 from tests.evaluation import kdd_like
 
-N_ROWS = memstream.WARM_UP_ROWS * 2
+N_ROWS = memstream.LONG_WARM_UP_ROWS * 2
 
 
 def tables() -> Tables:
@@ -24,7 +28,7 @@ def test_by_time_the_first_rows_warm_up_and_are_not_tested():
 
     assert split.train[:, 0].tolist() == list(range(warm_up))
     assert split.test[:, 0].tolist() == list(range(warm_up, N_ROWS))
-    assert split.is_anomaly.tolist() == [False, True] * (warm_up // 2)
+    assert split.is_anomaly.tolist() == [False, True] * ((N_ROWS - warm_up) // 2)
     assert split.facts["anomalies_in_the_warm_up"] == warm_up // 2
 
 
@@ -35,3 +39,41 @@ def test_as_published_the_first_attacks_warm_up_and_stay_in_the_stream():
     assert split.train[:, 0].tolist() == list(range(1, N_ROWS, 2))[: memstream.WARM_UP_ROWS]
     assert split.test[:, 0].tolist() == list(range(N_ROWS))
     assert split.is_anomaly.tolist() == [True, False] * (N_ROWS // 2)
+
+
+def test_adapting_the_first_rows_warm_up_in_two_halves_and_are_not_tested():
+    """One for the memory, one for beta; labels are asked for neither."""
+    split = memstream.ADAPTS.split(tables(), 0)
+    half = memstream.LONG_WARM_UP_ROWS // 2
+
+    assert split.train[:, 0].tolist() == list(range(half))
+    assert split.calibration[:, 0].tolist() == list(range(half, 2 * half))
+    assert split.test[:, 0].tolist() == list(range(2 * half, N_ROWS))
+    assert split.facts["anomalies_in_the_warm_up"] == half
+
+
+def test_updates_are_the_rows_that_the_memory_takes_in(monkeypatch):
+    """Held against the memory's own count; without a beta there are none."""
+    monkeypatch.setitem(memstream._FIT_SETTINGS, "adapting", memstream.ADAPTING | {"epochs": 2})
+    random = np.random.default_rng(0)
+    made = tables()
+    rows = random.lognormal(size=made.train.values.shape).astype(np.float32)
+    for k, column in enumerate(made.train.schema.columns):
+        if column.categories:
+            rows[:, k] = random.integers(len(column.categories), size=len(rows))
+    split = memstream.ADAPTS.split(Tables(replace(made.train, values=rows)), 0)
+    found = {}
+    for contender in memstream.ADAPTS.contenders:
+        told = contend(contender, memstream.ADAPTS, split, 0)
+        found[contender.name] = memstream.updates(split, told)
+        stream, _ = memstream._stream(split, 0, contender.settings)
+        _, n_remembered = stream.detector.copy().stream(stream.inputs(split.test))
+        assert found[contender.name]["updates"] == n_remembered
+
+    assert found["memory_ae, adapting"]["updates"] > 50
+    assert found["memory_ae, the same frozen"]["updates"] == 0
+    least = [found[c.name]["updates"] for c in memstream.ADAPTS.contenders[:2]]
+    assert least == sorted(least)
+    held = memstream._stream(split, 0, memstream.ADAPTING)[0]
+    errors = held.detector.score(held.inputs(split.calibration))
+    assert found["memory_ae, adapting"]["beta"] == pytest.approx(np.quantile(errors, 0.9))
