@@ -33,8 +33,13 @@ def lines(documents: Documents, name: str, section: str = "") -> list[Line]:
 
 def mean(row: Line, merit: str) -> float:
     """Mean of a figure of merit; 0 where the line does not have it."""
-    found = row.get(merit) or row.get("extra", {}).get(merit) or row["per_class"].get(merit)
+    found = measured(row, merit)
     return float(found["mean"]) if found else 0.0
+
+
+def measured(row: Line, merit: str) -> Any:
+    """Mean, deviation and median of a figure of merit, of an extra or of a class; else None."""
+    return row.get(merit) or row.get("extra", {}).get(merit) or row["per_class"].get(merit)
 
 
 def best(rows: list[Line], merit: str) -> Line:
@@ -82,7 +87,8 @@ def networks_of_seed_003(documents: Documents) -> Finding:
         for row in rows
     )
     found = f"lowest of {len(rows)}: {told(worst, 'f1', 'precision', 'recall')}"
-    return f"{found}, sd of F1 {worst['f1']['sd']:.3f}", reached
+    spread = f"sd of F1 {worst['f1']['sd']:.3f}, median {worst['f1']['median']:.3f}"
+    return f"{found}, {spread}", reached
 
 
 def highest(name: str, section: str, kinds: frozenset[str], *limits: tuple[str, float]) -> Any:
@@ -90,6 +96,7 @@ def highest(name: str, section: str, kinds: frozenset[str], *limits: tuple[str, 
 
     def find(documents: Documents) -> Finding:
         rows = [row for row in lines(documents, name, section) if not kinds or row["kind"] in kinds]
+        rows = [row for row in rows if measured(row, limits[0][0])]
         if not rows:
             return None
         row = best(rows, limits[0][0])
@@ -112,13 +119,27 @@ def lowest(name: str, section: str, kinds: frozenset[str], merit: str, limit: fl
     return find
 
 
-def segments(documents: Documents) -> Finding:
-    """G1: out-of-order segments, better than no learning."""
-    rows = lines(documents, "seed-002", "headers and times")
+def literal_f1(documents: Documents, name: str, contender: str, limit: float) -> Finding:
+    """G1: the notebook's own model, on its own split; the mean has to reach the limit."""
+    rows = [row for row in lines(documents, name, "literal") if row["detector"] == contender]
     if not rows:
         return None
-    row = best(rows, "auc")
-    return told(row, "auc", "precision", "recall"), bool(row["beats_floor"])
+    f1 = rows[0]["f1"]
+    text = f"{told(rows[0], 'f1')} ± {f1['sd']:.3f}, median {f1['median']:.3f}"
+    return text, f1["mean"] >= limit
+
+
+def segments(documents: Documents) -> Finding:
+    """G1: most out-of-order segments are found; the line is chosen on the first half alone."""
+    rows = {row["detector"]: row for row in lines(documents, "seed-002", "headers and times")}
+    choice = list(_table(documents, "seed-002", "first_half"))
+    if not rows or not choice:
+        return None
+    row = rows[max(choice, key=lambda line: float(line["AP"]))[""]]
+    text = told(row, "auc", "precision", "recall")
+    if not row["beats_floor"]:
+        text += "; one column, chosen on the test rows, ranks as well"
+    return text, mean(row, "recall") >= 0.5
 
 
 def baselines(documents: Documents) -> Finding:
@@ -240,14 +261,23 @@ TARGETS = (
     Target(
         "G1, seed 000",
         "its code: F1 .93",
-        highest("seed-000", "literal", frozenset(), ("f1", 0.93)),
+        lambda documents: literal_f1(documents, "seed-000", "vae", 0.93),
+    ),
+    Target(
+        "",
+        "the same split, the quantile itself as threshold: F1 .93",
+        highest("seed-000", "literal", AUTOENCODERS, ("f1_q99", 0.93)),
     ),
     Target(
         "G1, seed 001",
         "AEGMM, VAEGMM, VAE: mean F1 .95 over 200 redraws",
         lowest("seed-001", "literal", NETWORKS, "f1_redraws", 0.95),
     ),
-    Target("G1, seed 002", "out-of-order segments from headers and times", segments),
+    Target(
+        "G1, seed 002",
+        "out-of-order segments from headers and times: half at a nominal 1 %",
+        segments,
+    ),
     Target("G1, seed 004", "two baselines, raw and scaled", baselines),
     Target("G2", "AEGMM: F1 .937", highest("dagmm", "", frozenset({"aegmm"}), ("f1", 0.937))),
     Target("", "the best detector: F1 .975", highest("dagmm", "", frozenset(), ("f1", 0.975))),
@@ -271,6 +301,11 @@ TARGETS = (
         "G5",
         "memory of codes: AUC .981",
         highest("memstream", "published", frozenset(), ("auc", 0.981)),
+    ),
+    Target(
+        "",
+        "the same, warm-up by time, attacks as anomalies, 1,000 updates",
+        highest("memstream", "adapting", frozenset(), ("auc", 0.981), ("updates", 1000.0)),
     ),
     Target(
         "G6",
