@@ -360,3 +360,36 @@ def test_every_table_needs_a_floor_and_an_audit(targets):
     assert targets.floors({"goad": good}) == ("2 of 2 tables", True)
     assert targets.floors({"goad": bad}) == ("1 of 2 tables", False)
     assert targets.floors({}) is None
+
+
+@pytest.mark.parametrize(("recall", "reached"), [(0.6, True), (0.4, False)])
+def test_segments_are_those_of_the_contender_that_the_first_half_chooses(targets, recall, reached):
+    """Not of the one that finds most in the test; that one column ranks as well is said."""
+    merits = {"auc": 0.9, "precision": 0.3}
+    choice = {
+        "name": "first_half",
+        "title": "x",
+        "headings": ["", "AUC", "AP"],
+        "rows": [["a", 0.9, 0.2], ["b", 0.8, 0.3]],
+    }
+    rows = [
+        line("headers and times", "a", "ae", recall=1.0, **merits),
+        line("headers and times", "b", "pca", recall=recall, beats=False, **merits),
+    ]
+    made = document("seed-002", *rows, tables=[choice])
+    text, is_reached = targets.segments({"seed-002": made})
+
+    assert text.startswith(f"b: AUC 0.900, PRECISION 0.300, RECALL {recall:.3f}; one column")
+    assert is_reached is reached
+    assert targets.segments({"seed-002": made | {"tables": []}}) is None
+
+
+def test_a_figure_that_no_line_has_is_not_measured(targets):
+    """Rather than 0: an older run lacks it."""
+    rows = {"seed-000": document("seed-000", line("literal", "vae", "vae", f1=0.9, sd=0.1))}
+
+    assert targets.literal_f1(rows, "seed-000", "vae", 0.9) == (
+        "vae: F1 0.900 ± 0.100, median 0.900",
+        True,
+    )
+    assert targets.highest("seed-000", "literal", frozenset(), ("f1_q99", 0.9))(rows) is None
