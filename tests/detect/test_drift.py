@@ -5,8 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tapwatch.detect.drift import UNIT_ROWS, DriftWatch, quantile_of
+from tapwatch.detect.drift import UNIT_ROWS, DriftWatch, _Scale, quantile_of
 from tapwatch.detect.significance import significant
 from tapwatch.detect.threshold import summarise
 from tests.detect import naive
@@ -64,6 +66,7 @@ def test_a_few_rows_that_change_are_told_by_the_tail(calibration):
     assert 100 < found[0][1] <= 130
 
 
+@pytest.mark.kernel
 def test_the_level_is_the_mean_rank():
     """Of errors in one bin, half lie below; what is no number counts as the middle."""
     values = [1.0, 2.0, 2.0, 3.0, 8.0]
@@ -74,6 +77,22 @@ def test_the_level_is_the_mean_rank():
     ranks += [0.5, 0.5, naive.rank_between(1.0, values)]
 
     assert watch.mean("level") == pytest.approx(np.mean(ranks))
+
+
+@pytest.mark.kernel
+@given(
+    st.lists(st.sampled_from([-1.0, 0.0, 0.5, 1.0, 2.0, 2.5, 9.0]), min_size=1, max_size=16),
+    st.lists(st.floats(-2, 10) | st.sampled_from([0.5, 1.0, 2.0, np.nan, np.inf, -np.inf])),
+)
+def test_the_kernel_agrees_with_its_twin(values, observed):
+    """Few errors have a bin each: ties, gaps, beyond either end, and what is no number."""
+    calibration = summarise(np.array(values))
+    means = _Scale(calibration).means(np.array([[x] * 32 for x in observed]).reshape(-1, 32))
+    start = quantile_of(calibration, 0.02)
+    told = [(x, naive.rank_between(x, values)) if np.isfinite(x) else (-9.0, 0.5) for x in observed]
+    want = [[rank for _, rank in told], [float(x > start) for x, _ in told]]
+
+    assert means == pytest.approx(np.array(want).reshape(2, -1))
 
 
 @pytest.mark.parametrize("lump", [0, 400])

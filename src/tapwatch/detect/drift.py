@@ -30,7 +30,6 @@ UNIT_ROWS: Final = 256
 #: Rows of one mean. ADWIN's bound shrinks with the number of means: of 256 rows it would take tens
 #: of thousands of rows to tell a tail that has doubled, while single rows cost as much as a model.
 _MEAN_ROWS: Final = 32
-_MEAN_BITS: Final = np.uint32  # a bit for each of them
 #: Share of the calibration errors that lie above the start of the tail.
 _TAIL: Final = 0.02
 #: ADWIN looks for a change at the end of a unit, once it has four of them.
@@ -105,11 +104,7 @@ class DriftWatch:
 
 
 class _Scale:
-    """What an error counts for: its rank, and whether it lies in the tail.
-
-    Both are steps: so much is gained at each edge below the error. Rows above an edge are counted
-    32 at once, for a search among the edges would cost as much as a tenth of the model.
-    """
+    """What an error counts for: its rank, and whether it lies in the tail."""
 
     def __init__(self, calibration: Calibration) -> None:
         error, exceed = calibration.error, calibration.exceed
@@ -118,22 +113,19 @@ class _Scale:
         # The last error of each bin: the smallest that so many exceed, or fewer.
         ends = np.unique(np.searchsorted(-exceed[1:], -above, side="left"))
         n_above = np.concatenate([[calibration.n], exceed[1 + ends], [0]])
-        rank = 1 - (n_above[:-1] + n_above[1:]) / (2 * calibration.n)
-        self._edges = np.append(error[ends], self._start)[:, None]
-        self._lowest, self._gains = rank[0], np.diff(rank)[:, None]
+        self._edges = error[ends]
+        self._ranks = 1 - (n_above[:-1] + n_above[1:]) / (2 * calibration.n)
+        # Loads the kernel, or compiles it, before there are rows that would have to wait.
+        self.means(np.zeros((0, _MEAN_ROWS)))
 
     def means(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Both signals, (2, n), of rows (n, _MEAN_ROWS)."""
-        is_told = np.isfinite(rows)
-        lost = np.zeros(len(rows), np.int64)
-        if not is_told.all():
-            # What is no number says nothing of the traffic: it is in the middle, and in no tail.
-            lost = np.count_nonzero(~is_told, axis=1)
-            rows = np.where(is_told, rows, -np.inf)
-        bits = np.packbits(rows.reshape(-1) > self._edges, axis=1)
-        n_above = np.bitwise_count(bits.view(_MEAN_BITS))  # (n_edges, n)
-        level = (self._gains * n_above[:-1]).sum(axis=0) + lost * (0.5 - self._lowest)
-        return np.stack([self._lowest + level / _MEAN_ROWS, n_above[-1] / _MEAN_ROWS])
+        # Not with the module: who watches nothing has no need of it.
+        from tapwatch.detect.drift_kernel import mean_rows
+
+        means = np.empty((2, len(rows)))
+        mean_rows(rows, self._edges, self._ranks, self._start, means)
+        return means
 
 
 class _Window:

@@ -226,34 +226,36 @@ class Judge:
             "means": {s: None if watch is None else watch.mean(s) for s in SIGNALS},
         }
 
-    def tallies(self, names: tuple[str, ...], labels: tuple[str, ...]) -> list[Tally]:
-        """The same as families of metrics; every combination of labels is there from the start."""
-        counts = self.counts()
 
-        def family(
-            name: str, kind: Literal["counter", "gauge"], text: str, values: Mapping[str, float]
-        ) -> Tally:
-            label = {"drift_events_total": "signal", "drift_mean": "signal"}.get(name, "result")
-            series = {(*labels, key): float(value) for key, value in values.items()}
-            return Tally(name, kind, text, (*names, label), series)
+def families(
+    counts: Mapping[str, Any], names: tuple[str, ...], labels: tuple[str, ...]
+) -> list[Tally]:
+    """What `Judge.counts` told, as families of metrics; all labels are there from the start."""
 
-        means = {key: mean for key, mean in counts["means"].items() if mean is not None}
-        return [
-            family("drift_events_total", "counter", _ALARMS_HELP, counts["alarms"]),
-            family("drift_mean", "gauge", _MEANS_HELP, means),
-            family("recalibrations_total", "counter", _OUTCOMES_HELP, counts["recalibrations"]),
-            Tally(
-                "recalibration_far_rows_total",
-                "counter",
-                "Rows too far outside to calibrate a threshold by.",
-                names,
-                {labels: float(counts["far_rows"])},
-            ),
-            Tally(
-                "recalibrating",
-                "gauge",
-                "1 while rows are gathered for another threshold.",
-                names,
-                {labels: float(counts["recalibrating"])},
-            ),
-        ]
+    def family(
+        name: str, kind: Literal["counter", "gauge"], text: str, values: Mapping[str, float]
+    ) -> Tally:
+        label = {"drift_events_total": "signal", "drift_mean": "signal"}.get(name, "result")
+        series = {(*labels, key): float(value) for key, value in values.items()}
+        return Tally(name, kind, text, (*names, label), series)
+
+    means = {key: mean for key, mean in counts["means"].items() if mean is not None}
+    return [
+        family("drift_events_total", "counter", _ALARMS_HELP, counts["alarms"]),
+        family("drift_mean", "gauge", _MEANS_HELP, means),
+        family("recalibrations_total", "counter", _OUTCOMES_HELP, counts["recalibrations"]),
+        Tally(
+            "recalibration_far_rows_total",
+            "counter",
+            "Rows too far outside to calibrate a threshold by.",
+            names,
+            {labels: float(counts["far_rows"])},
+        ),
+        Tally(
+            "recalibrating",
+            "gauge",
+            "1 while rows are gathered for another threshold.",
+            names,
+            {labels: float(counts["recalibrating"])},
+        ),
+    ]

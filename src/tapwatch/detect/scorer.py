@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tapwatch.config import DetectConfig
 from tapwatch.detect.bundle import Bundle
 from tapwatch.detect.detector import Rows
-from tapwatch.detect.judge import Judge
+from tapwatch.detect.judge import Judge, families
 from tapwatch.detect.online import Learner
 from tapwatch.detect.recalibrate import Standard
 from tapwatch.detect.sequences import inputs_of, newest, with_absent
@@ -80,7 +80,7 @@ class Scorer:
         self._labels = (self.view, self.detector, bundle.name)
         self._lock = threading.Lock()
         self._counts = _Counts(bundle, self._judge.in_force)
-        self._counts.judge = self._judge.tallies(_LABELS, self._labels)
+        self._counts.judge = self._judge.counts()
 
     def score(self, batch: FeatureBatch) -> Scores:
         """Score all rows of a batch.
@@ -124,7 +124,7 @@ class Scorer:
                 p_value[rows_of] = self._counts.add(error[rows_of], standard)
             self._counts.add_flagged(told["share"])
             self._counts.learnt = self._learner.learnt_rows
-            self._counts.judge = self._judge.tallies(_LABELS, self._labels)
+            self._counts.judge = self._judge.counts()
             self._counts.threshold = self._judge.in_force.value
         drifts = self._drifts(batch.rows)
         return Scores(
@@ -224,7 +224,7 @@ class _Counts:
         self._flagged = 0
         self.learnt = 0
         self.threshold = standard.value
-        self.judge: list[Tally] = []
+        self.judge: dict[str, Any] = {}
         self._error_sum = self._ratio_sum = 0.0
         self._error_counts = np.zeros(len(ERROR_EDGES) + 1, np.int64)
         self._ratio_counts = np.zeros(len(RATIO_EDGES) + 1, np.int64)
@@ -329,7 +329,7 @@ class _Counts:
                 {labels: self.threshold},
             ),
             *self._about(labels),
-            *self.judge,
+            *families(self.judge, _LABELS, labels),
         ]
 
     def _about(self, labels: tuple[str, str, str]) -> list[Tally]:
