@@ -103,21 +103,18 @@ def drops(
 
     Notes
     -----
-    As many changed rows are scored at once as go into a chunk: that, not the number of columns,
-    bounds the memory.
+    A row that has what is usual in a column already is not scored again for it. As many changed
+    rows are scored at once as go into a chunk: that, not the number of columns, bounds the memory.
     """
-    (n_rows, n_columns), n_parts = rows.shape, int(column_of.max()) + 1
-    parts = np.zeros((n_rows, n_parts))
-    if not n_rows:
+    parts = np.zeros((len(rows), int(column_of.max()) + 1))
+    if not len(rows):
         return parts
     before, row = score(rows), usual.row(column_of)
-    at_once = max(1, CHUNK_ROWS // n_rows)
-    for first in range(0, n_parts, at_once):
-        columns = range(first, min(first + at_once, n_parts))
-        changed = np.repeat(rows[None], len(columns), axis=0)  # (columns, n_rows, n_columns)
-        for k, column in enumerate(columns):
-            inputs = column_of == column
-            changed[k][:, inputs] = row[inputs]
-        after = score(changed.reshape(-1, n_columns)).reshape(len(columns), n_rows)
-        parts[:, first : columns.stop] = (before - after).T
+    other = np.zeros(parts.shape, np.bool_)
+    np.logical_or.at(other.T, column_of, (rows != row).T)
+    at, column = np.nonzero(other)
+    for start in range(0, len(at), CHUNK_ROWS):
+        which = slice(start, start + CHUNK_ROWS)
+        changed = np.where(column_of == column[which, None], row, rows[at[which]])
+        parts[at[which], column[which]] = before[at[which]] - score(changed)
     return np.maximum(parts, 0)
