@@ -16,6 +16,20 @@ def _kernel(before: str, after: str) -> Fault:
 
 
 CONVERSATION_FAULTS = (
+    # How far from the number expected
+    _rule(
+        "return int(((segment.seq - next_seq + _HALF) & _SEQ_MASK) - _HALF)",
+        "return int(segment.seq - next_seq)",
+    ),
+    _rule("    if next_seq == 0:\n        return 0\n    return int(", "    return int("),
+    _rule(
+        "return int(((segment.seq - next_seq + _HALF)",
+        'return int(((segment.seq - wide(row["next_seq"][1 - fwd]) + _HALF)',
+    ),
+    _kernel(
+        "advance = seq_advance(row, fwd, segment)\n        found |= judge(row, fwd, rev, segment)",
+        "found |= judge(row, fwd, rev, segment)\n        advance = seq_advance(row, fwd, segment)",
+    ),
     # Sequence numbers
     _rule("return bool(((a - b) & _SEQ_MASK) >= _HALF)", "return bool(a < b)"),
     _rule("_HALF: Final = 0x8000_0000", "_HALF: Final = 0x8000_0001"),

@@ -3,6 +3,7 @@
 from tests.mutants.afterimage_faults import AFTERIMAGE_FAULTS
 from tests.mutants.conversation_faults import CONVERSATION_FAULTS
 from tests.mutants.decode_faults import DECODE_FAULTS
+from tests.mutants.detect_faults import DETECT_FAULTS
 from tests.mutants.flow_faults import FLOW_FAULTS
 from tests.mutants.host_faults import HOST_FAULTS
 from tests.mutants.kdd_faults import KDD_FAULTS
@@ -18,4 +19,5 @@ FAULTS = (
     *LABEL_FAULTS,
     *AFTERIMAGE_FAULTS,
     *CONVERSATION_FAULTS,
+    *DETECT_FAULTS,
 )

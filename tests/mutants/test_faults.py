@@ -11,10 +11,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_there_are_enough_and_all_differ():
-    """Sixty or more, in decode, flows and features."""
+    """Sixty or more, in decode, flows, features and detect."""
     assert len(FAULTS) >= 60
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
-    assert {fault.file.split("/")[0] for fault in FAULTS} == {"decode", "flows", "features"}
+    assert {fault.file.split("/")[0] for fault in FAULTS} == {
+        "decode",
+        "flows",
+        "features",
+        "detect",
+    }
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

@@ -45,4 +45,10 @@ VIEW_FAULTS = (
         'is_own = (packet["ip_version"] == 4) & (packet["src_lo"] == packet["dst_lo"])',
         'is_own = packet["src_lo"] == packet["dst_lo"]',
     ),
+    Fault(
+        "features/packet/kernel.py",
+        'out[AT.tcp_seq_advance] = link["tcp_seq_advance"] * tcp',
+        'out[AT.tcp_seq_advance] = abs(link["tcp_seq_advance"]) * tcp',
+        ("tests/features/test_packet.py",),
+    ),
 )
