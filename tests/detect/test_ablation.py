@@ -101,10 +101,28 @@ def test_never_more_rows_than_a_chunk_are_scored_at_once():
         return rows.sum(axis=1).astype(np.float64)
 
     for n_rows in (0, 1, 3, 100, CHUNK_ROWS - 1, CHUNK_ROWS):
-        rows = np.ones((n_rows, 300), np.float32)
-        parts = drops(noting, rows, np.arange(300), Usual.fit(np.zeros((5, 300), np.float32)))
-        assert parts.tolist() == np.ones((n_rows, 300)).tolist()
+        rows = np.ones((n_rows, 40), np.float32)
+        parts = drops(noting, rows, np.arange(40), Usual.fit(np.zeros((5, 40), np.float32)))
+        assert parts.tolist() == np.ones((n_rows, 40)).tolist()
     assert max(sizes) == CHUNK_ROWS
+
+
+def test_a_column_that_is_usual_already_is_not_scored_again():
+    """One row differs in both of its plain columns, one in its word, one in nothing."""
+    usual = Usual.fit(benign())
+    rows = np.tile(usual.row(COLUMN_OF), (3, 1))
+    rows[0, :2] += 1
+    rows[1, 2:] = np.roll(rows[1, 2:], 1)
+    sizes = []
+
+    def noting(some):
+        sizes.append(len(some))
+        return score(some)
+
+    parts = drops(noting, rows, COLUMN_OF, usual)
+
+    assert sizes == [3, 3]
+    assert (parts[2] == 0).all()
 
 
 def test_what_is_usual_can_be_stored():
