@@ -84,8 +84,17 @@ def test_a_label_list_has_a_line_a_row(tmp_path):
 
     assert labels.tolist() == ["normal", "worm"]
     assert (data.rows, data.used_for) == (2, "labels")
-    with pytest.raises(ConfigError, match=r"one label a line for 3 rows.*it has 2 lines"):
+    with pytest.raises(ConfigError, match=r"one label a line for 3 rows.*it has 2 lines\)"):
         read_label_list(path, 3)
+
+
+def test_a_heading_of_a_label_list_is_named(tmp_path):
+    """Where there is one line too many, the first may be it."""
+    path = tmp_path / "labels"
+    path.write_text("label\nnormal\nworm\n")
+
+    with pytest.raises(ConfigError, match=r"3 lines; is the first one, 'label', a heading\?"):
+        read_label_list(path, 2)
 
 
 def test_normal_is_told_in_any_case():

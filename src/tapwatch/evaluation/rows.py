@@ -147,7 +147,10 @@ def read_label_list(path: Path, n_rows: int) -> tuple[Words, DataFile]:
         lines.pop()
     if len(lines) != n_rows:
         want = f"one label a line for {n_rows:,} rows, in their order"
-        raise ConfigError("--labels", str(path), want, f"it has {len(lines):,} lines")
+        hint = f"it has {len(lines):,} lines"
+        if len(lines) == n_rows + 1:
+            hint += f"; is the first one, {lines[0].strip()[:_LABEL_LETTERS]!r}, a heading?"
+        raise ConfigError("--labels", str(path), want, hint)
     data = DataFile(path.name, describe_input(path, "training")["sha256"], len(lines), "labels")
     return _words(line.strip() for line in lines), data
 
