@@ -38,6 +38,32 @@ def load_all(
     return scorers, load_shadows(shadows, dict(zip(bundles, scorers, strict=True)), config)
 
 
+def filter_warnings(scorers: Sequence[Scorer], filter_text: str | None) -> list[str]:
+    """Say which bundles have learnt from other packets than a run takes.
+
+    Rows of hosts and rates depend on every packet that is let through, and so does a threshold. A
+    filter is compared as text, but for its spaces: two that mean the same may differ.
+    """
+    told = []
+    for scorer in scorers:
+        trained = scorer.bundle.manifest.training.filter
+        if _spaced(trained) != _spaced(filter_text):
+            told.append(
+                f"bundle {scorer.bundle.name} was trained on {_packets(trained)}, and this run "
+                f"takes {_packets(filter_text)}: its threshold is that of other rows"
+            )
+    return told
+
+
+def _spaced(filter_text: str | None) -> str:
+    return " ".join((filter_text or "").split())
+
+
+def _packets(filter_text: str | None) -> str:
+    text = _spaced(filter_text)
+    return f"packets that match {text!r}" if text else "all packets"
+
+
 def load_shadows(
     directories: Sequence[Path], live: Mapping[Path, Scorer], config: Config
 ) -> list[Shadow]:

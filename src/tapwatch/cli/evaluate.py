@@ -203,10 +203,12 @@ def _replay(
     """Alerts of a replay, hours of traffic, and the exit code where it was interrupted."""
     from tapwatch.capture import open_captures
     from tapwatch.cli.progress import progress
-    from tapwatch.daemon import check_ledger, load_scorers, monitor
+    from tapwatch.daemon import check_ledger, filter_warnings, load_scorers, monitor
     from tapwatch.signals import StopSignal
 
     scorers = load_scorers(bundles, config)
+    for told in () if quiet else filter_warnings(scorers, filter_text):
+        click.echo(f"tapwatch: warning: {told}", err=True)
     frames = config.capture.batch_frames
     collected = _Collected()
     with StopSignal() as stopped:
