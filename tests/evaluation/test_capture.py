@@ -1,16 +1,24 @@
 """Views and detectors against episodes: halves, thresholds, alerts."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from tapwatch.cli import main
 from tapwatch.config import Config
 from tapwatch.errors import ConfigError
 from tapwatch.evaluation import captured, trials
-from tapwatch.evaluation.protocol import Contender
+from tapwatch.evaluation.protocol import Contender, Context, Inputs
+from tapwatch.evaluation.protocols import capture
 from tapwatch.evaluation.truth import Episode
 from tapwatch.features import schema_of
 from tapwatch.tables import ROW, FeatureBatch
 from tests.alerts.made import row
+from tests.evaluation.measured import Heard
+from tests.evaluation.office import CLIENTS, SCANNER, START_NS, office
 
 SECOND = 10**9
 START = 1_700_000_000 * SECOND
@@ -130,3 +138,115 @@ def test_who_finds_no_more_than_the_floor_does_not_beat_it():
     assert not trials.beats([finds], finds)
     assert trials.beats([finds], noisy)
     assert not trials.beats([noisy, misses], noisy)
+
+
+HEAD = "episode,kind,start_ns,end_ns,src,dst,dst_port,proto,note\n"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Captures of a tiny office, one of them with a scan of ports at 30 s, and what happened."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "train.pcap").write_bytes(office(1, 60))
+    (folder / "held.pcap").write_bytes(office(2, 60))
+    (folder / "attack.pcap").write_bytes(office(3, 60, scan_at_s=30))
+    scan = (START_NS + 30 * SECOND, START_NS + 33 * SECOND)
+    (folder / "truth.csv").write_text(
+        f"{HEAD}1,scan,{scan[0]},{scan[1]},{SCANNER},{CLIENTS[0]},*,tcp,\n"
+    )
+    return folder
+
+
+def evaluate(lab, *more):
+    """What the command says."""
+    given = ["evaluate", "capture", "--train", lab / "train.pcap", "--test", lab / "attack.pcap"]
+    given += ["--labels", lab / "truth.csv", lab / "held.pcap", "--quiet", "--json", *more]
+    return CliRunner().invoke(main, [*map(str, given)])
+
+
+def test_views_are_measured_side_by_side(lab):
+    """Each has its floor; files are told in packets, whatever the views make of them."""
+    views = ("--view", "flow", "--view", "host")
+
+    done = evaluate(lab, *views, "--detector", "pca", "--filter", "tcp", "--drop", "flows_in")
+
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    lines, episodes = (table["rows"] for table in told["tables"])
+    assert [line[:3] for line in lines] == [
+        [view, name, 1]
+        for view in ("flow", "host")
+        for name in (trials.FLOOR, "pca", "pca, linear")
+    ]
+    assert lines[-1][3] == 1  # a host that opens a hundred flows
+    assert episodes[0][:2] == ["1", "scan"]
+    assert "flow" in episodes[0][2]
+    sizes = {file["name"]: (file["rows"], file["unit"]) for file in told["data"]}
+    assert sizes["truth.csv"] == (1, "episodes")
+    for name in ("train.pcap", "held.pcap", "attack.pcap"):
+        assert sizes[name] == (captured.count_packets(lab / name), "packets")
+    assert told["command"] == (
+        "tapwatch evaluate capture held.pcap --train train.pcap --test attack.pcap "
+        "--labels truth.csv --view flow --view host --filter tcp --drop flows_in --detector pca"
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--view", "flow", "--view", "x"), "view = 'x': want one of packet, flow"),
+        (("--view", "flow", "--drop", "flows_in"), "--drop = 'flows_in': want columns of view"),
+        (("--view", "flow", "--view", "host", "--columns", "dns_names"), "--columns = 'dns_names'"),
+        (("--view", "flow", "--filter", "udp"), "train rows = 0: want at least 1 row of view flow"),
+    ],
+)
+def test_options_that_fit_no_view_are_refused(lab, more, message):
+    """Before anything is fitted."""
+    done = evaluate(lab, "--detector", "robust_z", *more)
+
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_without_a_view_all_but_the_widest_are_measured():
+    """115 statistics of AfterImage say little that 100 do not; each view is measured once."""
+    assert capture._views(Inputs()) == ("packet", "flow", "kdd", "afterimage", "host")
+    assert capture._views(Inputs(views=("host", "flow", "host"))) == ("host", "flow")
+
+
+def test_what_takes_long_has_fewer_seeds_and_views_unless_it_is_named():
+    """Of all detectors, each with seeds where it draws anything."""
+    heard = Context(capture.PROTOCOL, Inputs(), (0, 1, 2, 3, 4), (), Heard(), Config())
+    named = replace(heard, only=("ae",))
+    ae, iforest = Contender("ae", "ae"), Contender("iforest", "iforest")
+
+    assert len(capture._seeds(ae, heard)) == 3
+    assert len(capture._seeds(ae, named)) == len(capture._seeds(iforest, heard)) == 5
+    assert capture._seeds(Contender("pca", "pca"), heard) == (0,)
+    assert capture._is_tried(ae, "packet", 20_000)
+    assert not capture._is_tried(ae, "packet", 20_001)
+    assert capture._is_tried(iforest, "packet", 20_001)
+    assert not capture._is_tried(Contender("lstm_ae", "lstm_ae"), "flow", 10)
+
+
+def test_sequences_of_the_second_half_go_on_where_the_first_ended():
+    """As the capture does; those of another capture begin anew."""
+    rows = captured.Halves(hosts([1, 2]), hosts([3, 4]), hosts([5], first_s=10), hosts([6]))
+    column = HOST.names.index("flows_out")
+
+    blocks = captured.blocks_of(rows, 3, Config())
+
+    assert blocks.train[:, :, column].tolist()[1][1:] == [1, 2]
+    assert blocks.benign[:, :, column].tolist() == [[3, 4, 5]]
+    assert np.isnan(blocks.attacks[0, :2]).all()
+    assert captured.blocks_of(rows, 0, Config()).train is rows.train.values
+
+
+def test_the_shorter_list_of_episodes_is_told():
+    """Missed ones, or all but those that were found."""
+    kinds = ["scan", "flood", "beacon"]
+
+    assert capture._told(["scan"], kinds) == "scan"
+    assert capture._told(["scan", "flood"], kinds) == "all but beacon"
+    assert capture._told(kinds, kinds) == "all"
+    assert capture._told([], kinds) == ""

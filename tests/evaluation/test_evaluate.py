@@ -157,3 +157,20 @@ def test_a_replayed_alerts_file_gives_the_same_result(lab):
 
     assert from_file["episodes"] == from_capture["episodes"]
     assert from_file["false_alerts"] == from_capture["false_alerts"]
+
+
+def test_a_bundle_that_was_trained_with_another_filter_is_told(lab):
+    """By evaluate as by replay; nothing is said where the packets are the same, or of --quiet."""
+    told = "bundle bundle was trained on all packets, and this run takes packets that match"
+    common = ("--bundle", str(lab / "bundle"), str(lab / "attack.pcap"))
+
+    for arguments in (
+        ("replay", *common),
+        ("evaluate", "--labels", str(lab / "truth.csv"), *common),
+    ):
+        other = CliRunner().invoke(main, [*arguments, "--filter", "tcp  port 80"])
+        same = CliRunner().invoke(main, [*arguments])
+        silent = CliRunner().invoke(main, [*arguments, "--filter", "tcp port 80", "--quiet"])
+
+        assert f"warning: {told} 'tcp port 80': its threshold is that" in other.stderr
+        assert "was trained on" not in same.stderr + silent.stderr
