@@ -293,7 +293,8 @@ def main() -> None:
 
     torch.set_num_threads(1)
     table = read(given.table, given.rows)
-    found = {}
+    is_kept = bool(given.only and given.json and given.json.is_file())
+    found = json.loads(given.json.read_text()) if is_kept else {}
     print(
         "| detector | deletion: top 5 / random 5 | stability | injection | of alerts | µs a row |"
     )
