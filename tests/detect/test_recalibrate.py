@@ -125,6 +125,17 @@ def test_dspot_keeps_to_the_budget_where_nothing_drifts(n_rows, risk):
     assert risk / 1.5 < np.mean(np.array(rates)[:, 100:]) < risk * 1.5
 
 
+def test_rows_of_the_calibration_leave_dspot_where_it_is():
+    """Its first mean is over those of them that are not flagged, as every later one is."""
+    errors = CALIBRATION[:2000]
+    value = calibrate(errors, 0, 1, risk=0.1).value
+    dspot = Dspot(part(value=value, alpha=0.1), summarise(errors), 4.0)
+    for _ in range(6):
+        dspot.take(errors, dspot.value)
+
+        assert dspot.value == pytest.approx(value, rel=1e-4)
+
+
 def test_flagged_rows_do_not_move_dspot():
     """A third of the rows far out, and what is no number: as if they had not been there."""
     ours = lines(judge_of("dspot"), stream((40_960, 1)), (1024,))[0]
