@@ -26,6 +26,8 @@ BENCHMARKS = {
     "explanations": "KDDTrain+.txt.gz --json explanations.json",
     "detectors": "--json detectors.json",
 }
+#: Pages of FOLDER that stand alone, behind the tables: commands and figures of several programs.
+ALONE = ("carry-over",)
 LARGEST_BYTES = 60_000
 #: Figure of merit -> its heading.
 MERITS = {
@@ -143,6 +145,11 @@ def _page(documents: Documents, folder: Path) -> Iterator[str]:
             yield from _episodes(document)
         else:
             yield from _protocol(document)
+    for name in ALONE:
+        page = folder / f"{name}.md"
+        if page.is_file():
+            yield f"## {name}\n"
+            yield page.read_text(encoding="utf-8").strip() + "\n"
 
 
 def _targets(documents: Documents) -> Iterator[str]:

@@ -108,7 +108,7 @@ def test_committed_figures_are_small_and_readings_have_no_links(results):
         assert '"values"' not in path.read_text(encoding="utf-8")
     for path in results.FOLDER.glob("*.md"):
         assert "](" not in path.read_text(encoding="utf-8")
-        assert path.with_suffix(".json").is_file()
+        assert path.with_suffix(".json").is_file() or path.stem in results.ALONE
 
 
 def test_runs_are_taken_without_what_is_large(results, tmp_path):
@@ -172,6 +172,16 @@ def test_a_section_has_command_data_tables_and_reading(results, tmp_path):
     ):
         assert text in page, text
     assert page.startswith(results.MADE)
+
+
+def test_a_page_that_stands_alone_comes_last(results, tmp_path):
+    """As it is written; without it there is no heading."""
+    folder = put(tmp_path / "r", own=document("own", line("main", "ae", "ae", auc=0.5)))
+    without = results.render(folder)
+    (folder / "carry-over.md").write_text("| bundle |\n|---|\n| k9 |\n")
+
+    assert "carry-over" not in without
+    assert results.render(folder) == without + "\n## carry-over\n\n| bundle |\n|---|\n| k9 |\n"
 
 
 def test_what_is_not_there_is_not_measured(results, tmp_path):
