@@ -181,7 +181,9 @@ def test_a_page_that_stands_alone_comes_last(results, tmp_path):
     (folder / "carry-over.md").write_text("| bundle |\n|---|\n| k9 |\n")
 
     assert "carry-over" not in without
-    assert results.render(folder) == without + "\n## carry-over\n\n| bundle |\n|---|\n| k9 |\n"
+    page = results.render(folder)
+    assert page.startswith(without)
+    assert page.endswith("\n## carry-over\n\n| bundle |\n|---|\n| k9 |\n")
 
 
 def test_what_is_not_there_is_not_measured(results, tmp_path):
