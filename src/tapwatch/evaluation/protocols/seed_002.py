@@ -207,7 +207,7 @@ OTHER_MARKS: Final = _section(
     "other analysis kept",
     f"{LABEL} is left out, the other 14 columns of the analysis stay. Wireshark gives a segment "
     "one of out of order, retransmission and keep-alive: these tell that it is not.",
-    (*_ALL_COLUMNS, _LINEAR_ALL),
+    (_ALL_COLUMNS[1], _ALL_COLUMNS[3], _LINEAR_ALL),
     LABEL,
 )
 SECTIONS: Final = (HEADERS, AT_FIVE, IN_ORDER, WITHOUT_ADVANCE, OTHER_MARKS)
