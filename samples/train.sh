@@ -63,4 +63,4 @@ watch arp packet "$no_time" robust_z --set scaling=z --set clip=100 --set score=
   --set beyond=1.5 --columns arp_opcode_reply,arp_isgratuitous,arp_duplicate_address_detected
 # Of services with passwords alone: how many connections a host opens in five seconds.
 watch logins host 'tcp port 21 or tcp port 22' robust_z --set scaling=min_max --set score=max \
-  --set beyond=1.75 --columns flows_out
+  --set beyond=2.25 --columns flows_out
