@@ -158,6 +158,18 @@ def test_the_rate_counts_rows_of_the_last_second(split):
     assert floor.merits["auc"] == pytest.approx((49 + 0.5) / 50)
 
 
+def test_floors_have_a_threshold_of_their_own_where_contenders_draw_the_line(split):
+    """All scores of floors are above 0, where a machine of scikit-learn's draws it."""
+    own = {"floor_threshold": quantile(0.99, of="train")}
+    flags_all = {
+        floor.name: floor.merits["fpr"] for floor in floors_of(split, section(lambda _: 0.0), 0)
+    }
+    told = {floor.name: floor for floor in floors_of(split, section(lambda _: 0.0, **own), 0)}
+
+    assert flags_all["max |z|"] == 1
+    assert told["max |z|"].merits["fpr"] <= 0.05
+
+
 def test_a_floor_gets_the_better_of_taking_ties_or_leaving_them(split):
     """Two values tie everywhere: a fifth cannot be flagged, so all that tie are, or none."""
     rule, sees = top_share(0.2), "test scores"

@@ -140,10 +140,16 @@ def test_labels_without_end_are_told_as_one(files, tmp_path):
         (
             ["nsl-kdd", "--train", "TRAIN", "--detector", "x"],
             2,
-            "--detector = 'x': want one of ae 64",
+            '--detector = \'x\': want one of "ae 64-8-64", "vae',
         ),
         (["nsl-kdd", "--train", "TRAIN", *CHEAP[:2], "--detector", "x"], 2, "r = 'x': want one"),
-        (["own", "--view", "kdd", "--train", "TRAIN", "--detector", "x"], 2, "'x': want one of ae"),
+        (
+            ["own", "--view", "kdd", "--train", "TRAIN", "--detector", "x"],
+            2,
+            "'x': want one of \"ae",
+        ),
+        (["dagmm", "--train", "none", "--detector", "x"], 2, "--detector = 'x': want one of"),
+        (["nsl-kdd", "--train", "TRAIN", "--bundle", "b"], 2, "--bundle = 'b': want no value"),
         (["nsl-kdd", "--train", "TRAIN", "--workers", "2"], 2, "--workers = 2: want 1"),
         (["nsl-kdd", "--train", "TRAIN", "--seeds", "0"], 2, "--seeds"),
         (["nsl-kdd", "--train", "none"], 3, "none: absent"),

@@ -58,7 +58,6 @@ def measure(name: str, words: tuple[str, ...], options: Mapping[str, Any]) -> No
         labels=options["labels"],
         inputs=tuple(map(Path, words)),
         view=next(iter(options["views"]), None),
-        bundles=options["bundles"],
         views=options["views"],
         filter=options["filter_text"],
         columns=_items(options["columns"]),
@@ -95,6 +94,9 @@ def _check(protocol: "Protocol", inputs: "Inputs", options: Mapping[str, Any]) -
             option = "--" + key.removesuffix("_file")
             want = f"no value with protocol {protocol.name}"
             raise ConfigError(option, str(options[key]), want)
+    if options["bundles"]:
+        want = f"no value with protocol {protocol.name}: it trains its own"
+        raise ConfigError("--bundle", str(options["bundles"][0]), want)
     _check_choices(protocol, inputs)
     if options["workers"] != 1:
         raise ConfigError("--workers", options["workers"], "1 with a protocol: it has one thread")
@@ -157,8 +159,6 @@ def _command(protocol: "Protocol", inputs: "Inputs", options: Mapping[str, Any])
         for path in getattr(inputs, option):
             words += [f"--{option}", path.name]
     words += ["--labels", inputs.labels.name] if inputs.labels else []
-    for path in inputs.bundles:
-        words += ["--bundle", path.name]
     for view in inputs.views:
         words += ["--view", view]
     words += ["--filter", inputs.filter] if inputs.filter else []

@@ -10,8 +10,9 @@ rarity of COLUMN     -log of how often a training row has the word, of each colu
 unseen row           1 where no training row is the same, else 0
 rate of rows         rows in the second up to this one, where rows have times
 
-A floor gets its threshold by the protocol's own rule. Where many rows tie at the threshold, it is
-given the better F1 of flagging all of them or none: a floor gets the benefit of the doubt.
+A floor gets its threshold by the protocol's own rule, or by one that it has for floors. Where many
+rows tie at the threshold, it is given the better F1 of flagging all of them or none: a floor gets
+the benefit of the doubt.
 """
 
 from collections.abc import Iterator
@@ -211,7 +212,8 @@ def rate_of(times_ns: NDArray[np.int64]) -> Scores:
 
 def _measure(scored: _Scored, split: Split, section: Section, seed: int) -> Floor:
     sees = section.threshold_sees
-    threshold = section.threshold(
+    rule = section.floor_threshold or section.threshold
+    threshold = rule(
         Evidence(
             scored.train,
             scored.calibration,

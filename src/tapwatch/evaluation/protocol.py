@@ -205,6 +205,8 @@ class Section:
     """What of the test the rule is shown; published protocols exist that need it."""
     floor_metrics: tuple[str, ...] = ("auc",)
     """What a contender must beat the floor in; "f1" where that is what was published."""
+    floor_threshold: ThresholdRule | None = None
+    """Of the floors, where `threshold` is on the scale of the contenders' own scores."""
     floor_rows: int = 200_000
     """Training rows that the floors learn from at most."""
     extra: Extra | None = None
@@ -234,7 +236,6 @@ class Inputs:
     labels: Path | None = None
     inputs: tuple[Path, ...] = ()
     view: str | None = None  # the first of `views`
-    bundles: tuple[Path, ...] = ()
     views: tuple[str, ...] = ()
     filter: str | None = None  # packets of captures to use
     columns: tuple[str, ...] = ()  # to learn from; by default all

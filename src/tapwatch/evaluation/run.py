@@ -115,6 +115,8 @@ def run(context: Context) -> Results:
     with single_thread():
         if protocol.run is not None:
             return protocol.run(context)
+        if protocol.choose is None:
+            check_names(context.only, [c for one in protocol.sections for c in one.contenders])
         tables, data = read_tables(context)
         for option, table in (("--train", tables.train), ("--test", tables.test)):
             if table is not None:  # without its label a normal row would be an attack
@@ -187,7 +189,7 @@ def check_names(only: Sequence[str], contenders: Sequence[Contender]) -> None:
     known = {word for contender in contenders for word in (contender.name, contender.detector)}
     for name in only:
         if name not in known:
-            names = dict.fromkeys(contender.name for contender in contenders)
+            names = dict.fromkeys(f'"{contender.name}"' for contender in contenders)
             raise ConfigError("--detector", name, "one of " + ", ".join(names))
 
 
