@@ -154,11 +154,13 @@ def deletion(table: Table, detector: Judge, rows: np.ndarray) -> tuple[float, fl
     top = np.argsort(-share, axis=1, kind="stable")[:, :TOP]
     random = np.random.default_rng(1)
     before = detector.score(rows)
+    # Of a row that this seed finds nothing odd in there is no share.
+    is_odd = before > 0
 
     def gone(columns: np.ndarray) -> float:
         is_set = (table.column_of[None, None] == columns[:, :, None]).any(axis=1)
         after = detector.score(np.where(is_set, table.usual, rows).astype(np.float32))
-        return float(((before - after) / before).mean())
+        return float(((before - after)[is_odd] / before[is_odd]).mean())
 
     draws = [
         np.argsort(random.random(share.shape), axis=1)[:, :TOP]

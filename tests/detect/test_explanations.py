@@ -75,7 +75,7 @@ class Named:
 def test_deletion_is_the_share_of_the_error_that_goes():
     """Of eight columns, one with two inputs: by hand, for the five named ones."""
     column_of = np.array([0, 1, 2, 3, 4, 5, 6, 7, 7])
-    rows = np.arange(1, 10, dtype=np.float32)[None]
+    rows = np.float32([np.arange(1, 10), np.zeros(9)])  # in the second nothing is odd
     usual = np.full(9, 0.5, np.float32)
     made = explanations.Table(rows, rows, rows, np.array(["x"]), column_of, None, 5.0, usual)
     detector = Named(np.array([0, 0, 0, 1, 2, 3, 4, 5]) / 15)
