@@ -31,11 +31,18 @@ def load_scorers(directories: Sequence[Path], config: Config) -> list[Scorer]:
 
 
 def load_all(
-    bundles: Sequence[Path], shadows: Sequence[Path], config: Config
+    bundles: Sequence[Path],
+    shadows: Sequence[Path],
+    config: Config,
+    filter_text: str | None,
+    told: Callable[[str], None],
 ) -> tuple[list[Scorer], list[Shadow]]:
-    """Load the live bundles and those on trial, as `load_scorers` and `load_shadows` do."""
+    """Load the live bundles and those on trial; tell what learnt from other packets."""
     scorers = load_scorers(bundles, config)
-    return scorers, load_shadows(shadows, dict(zip(bundles, scorers, strict=True)), config)
+    trials = load_shadows(shadows, dict(zip(bundles, scorers, strict=True)), config)
+    for warning in filter_warnings([*scorers, *(t.scorer for t in trials)], filter_text):
+        told(f"warning: {warning}")
+    return scorers, trials
 
 
 def filter_warnings(scorers: Sequence[Scorer], filter_text: str | None) -> list[str]:

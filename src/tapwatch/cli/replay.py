@@ -95,13 +95,12 @@ def command(
         from tapwatch.alerts import open_sink
         from tapwatch.capture import open_captures, paced
         from tapwatch.cli.progress import progress
-        from tapwatch.daemon import Window, check_ledger, filter_warnings, load_all, monitor
+        from tapwatch.daemon import Window, check_ledger, load_all, monitor
 
         config = options.configured(config_file, freeze, drift)
         check_outputs(captures, {"--output": output, "--summary": summary_file})
-        scorers, trials = load_all(bundles, shadows, config)
-        for told in filter_warnings([*scorers, *(t.scorer for t in trials)], filter_text):
-            (silent if quiet else say)(f"warning: {told}")
+        told = silent if quiet else say
+        scorers, trials = load_all(bundles, shadows, config, filter_text, told)
         stopped.drains = True
         frames = config.capture.batch_frames
         source = open_captures(captures, batch_frames=frames, stopped=stopped, filter=filter_text)

@@ -105,12 +105,8 @@ def command(
 
         config = daemon.live_config(options.configured(config_file, freeze, drift))
         check_outputs((), {"--output": output, "--summary": summary_file})
-        scorers, trials = daemon.load_all(bundles, shadows, config)
         worst, ledger, told = Worst(), SummaryFile(summary_file), silent if quiet else say
-        for warning in daemon.filter_warnings(
-            [*scorers, *(trial.scorer for trial in trials)], filter_text
-        ):
-            told(f"warning: {warning}")
+        scorers, trials = daemon.load_all(bundles, shadows, config, filter_text, told)
         line = StatusLine(lambda: worst.taken, quiet=quiet)
         ends = _Ends(signals)
         source = open_interface(
