@@ -10,6 +10,7 @@ reading of it: sentences without links, put above its tables.
 
 import argparse
 import json
+import shlex
 import statistics
 import sys
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,7 @@ ORDER = (
     *("seed-000", "seed-001", "seed-002", "seed-003", "seed-004"),
     *("dagmm", "goad", "memstream", "nsl-kdd", "kdd99-official"),
     *("capture", "calibration"),
+    *("sensor-hosts", "sensor-logins", "sensor-hosts-benign", "sensor-logins-benign"),
     *("explanations", "detectors"),
 )
 _STATED = ("split", "orientation", "threshold", "metric", "avoids")
@@ -227,7 +229,8 @@ def _episodes(document: Mapping[str, Any]) -> Iterator[str]:
     bundles = " ".join(f"--bundle {Path(bundle).name}" for bundle in document["bundles"])
     captures = " ".join(Path(capture).name for capture in document["captures"])
     labels = Path(document["labels"]).name
-    yield f"```sh\ntapwatch evaluate --labels {labels} {bundles} {captures}\n```\n"
+    kept = f"--filter {shlex.quote(document['filter'])} " if document.get("filter") else ""
+    yield f"```sh\ntapwatch evaluate --labels {labels} {bundles} {kept}{captures}\n```\n"
     rows = [
         (
             *(one["episode"], one["kind"], "yes" if one["found"] else "**no**"),
@@ -235,7 +238,8 @@ def _episodes(document: Mapping[str, Any]) -> Iterator[str]:
         )
         for one in document["episodes"]
     ]
-    yield from _table(("episode", "kind", "found", "after, s", "alerts"), rows)
+    if document["found"]:
+        yield from _table(("episode", "kind", "found", "after, s", "alerts"), rows)
     rate = document["false_alerts_per_hour"]
     n_false = document["false_alerts"]
     told = f", {rate:.3g} an hour" if rate is not None else ""

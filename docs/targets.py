@@ -238,17 +238,21 @@ def speed(documents: Documents) -> Finding:
 
 
 def episodes(documents: Documents) -> Finding:
-    """Every episode of the sample capture by one set of bundles, at one false alert an hour."""
-    found = [document for document in documents.values() if "episodes" in document]
-    if not found:
+    """Every episode of the sample capture by runs beside each other, and what these tell where
+    nothing happens: in captures of which they find no episode.
+    """
+    runs = [document for document in documents.values() if "episodes" in document]
+    attacked = [run for run in runs if run["found"]]
+    if not attacked:
         return None
-    top = max(found, key=lambda d: (d["found"], -(d["false_alerts_per_hour"] or 0.0)))
-    n, rate = len(top["episodes"]), top["false_alerts_per_hour"]
-    told_rate = "unknown" if rate is None else f"{rate:.3g}"
-    return (
-        f"{top['found']} of {n}, {told_rate} false alerts an hour",
-        top["found"] == n and rate is not None and rate <= 1,
-    )
+    quiet = [run["false_alerts_per_hour"] for run in runs if not run["found"]]
+    found = {one["episode"] for run in attacked for one in run["episodes"] if one["found"]}
+    n = len(attacked[0]["episodes"])
+    text = f"{len(found)} of {n} by {len(attacked)} runs of bundles"
+    if not quiet or None in quiet:
+        return f"{text}; held-out benign traffic not measured", False
+    rate = sum(quiet)
+    return f"{text}; {rate:.3g} false alerts an hour held out", len(found) == n and rate <= 1
 
 
 NETWORKS = frozenset({"vae", "aegmm", "vaegmm"})
@@ -343,5 +347,5 @@ TARGETS = (
         explained(lambda row: row["cost_us"] <= 10, lambda row: f"{row['cost_us']:.0f} µs"),
     ),
     Target("G8", "rows a CPU-second: ae 2 M; kitnet 1 M, 300 k unbatched", speed),
-    Target("sample capture", "all episodes, at most 1 false alert an hour", episodes),
+    Target("sample capture", "all episodes, at most 1 false alert an hour held out", episodes),
 )

@@ -297,7 +297,7 @@ def test_rates_are_judged_apart_by_the_order_of_rows(results, tmp_path):
 
 
 def test_benchmarks_and_episodes_have_their_targets(results, tmp_path):
-    """Medians of the rounds; the bundles that find most; alerts are counted when taken."""
+    """Medians of the rounds; what runs find together; alerts are counted when taken."""
     episode = {
         **{"episode": "e1", "kind": "scan", "found": True, "time_to_alert_s": 1.25, "alerts": 3},
         "first_alert": {"x": 1},
@@ -312,7 +312,13 @@ def test_benchmarks_and_episodes_have_their_targets(results, tmp_path):
         **{"alerts_file": None, "episodes": [episode], "found": 1, "missed": [], "alerts": 4},
         **{"false_alerts": [{"a": 1}], "hours": 2.0, "false_alerts_per_hour": 0.5},
     }
-    run(tmp_path / "runs", "sample", evaluated)
+    missed = [episode | {"found": False}, episode | {"episode": "e2"}]
+    run(
+        tmp_path / "runs", "one", evaluated | {"episodes": [episode, missed[0] | {"episode": "e2"}]}
+    )
+    run(tmp_path / "runs", "two", evaluated | {"episodes": missed, "filter": "tcp or udp"})
+    quiet = {"found": 0, "alerts": 1, "false_alerts_per_hour": 0.75}
+    run(tmp_path / "runs", "quiet", evaluated | {"episodes": missed[:1]} | quiet)
     speed = {"ae": {"1024": [9e9, 2.1e6, 1.0]}, "kitnet": {"1024": [1.1e6], "unbatched": [2.9e5]}}
     speed["ae"] |= {"explained": [5e5, 1e6]}
     (tmp_path / "runs" / "detectors.json").write_text(json.dumps(speed))
@@ -324,8 +330,10 @@ def test_benchmarks_and_episodes_have_their_targets(results, tmp_path):
     assert "|  | 1024 rows | unbatched | explained |" in page
     assert "| ae | 2,100 |  | 1.3 |" in page
     assert found["G8"] == ("ae 2.10 M; kitnet 1.10 M and 290 k unbatched", "**no**")
-    assert found["sample capture"] == ("1 of 1, 0.5 false alerts an hour", "yes")
+    told = "2 of 2 by 2 runs of bundles; 0.75 false alerts an hour held out"
+    assert found["sample capture"] == (told, "yes")
     assert "tapwatch evaluate --labels truth.csv --bundle host b.pcap" in page
+    assert "--bundle host --filter 'tcp or udp' b.pcap" in page
     assert "| e1 | scan | yes | 1.25 | 3 |" in page
     assert "1 of 4 alerts belong to no episode, 0.5 an hour." in page
 

@@ -130,6 +130,7 @@ def _episodes(captures: tuple[str, ...], given: Mapping[str, Any]) -> None:
         "captures": list(captures),
         "bundles": [str(bundle) for bundle in bundles],
         "alerts_file": None if alerts_file is None else str(alerts_file),
+        "filter": given["filter_text"],
     }
     document = document_of(result, about)
     if given["output"] is not None:
