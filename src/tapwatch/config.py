@@ -194,8 +194,8 @@ class DetectConfig(Section):
     drift_delta: Annotated[float, Field(gt=0, le=0.5)] = 0.002
     """Chance of a false alarm that the watch for drift (ADWIN) allows."""
     recalibrate_rows: Annotated[int, Field(ge=0, le=1 << 22)] = 0
-    """Rows that calibrate a threshold again, 256 or more; 0: ten for each that may be flagged, at
-    least 8,192 and at most 262,144."""
+    """Rows that calibrate a threshold again, 256 or more, and no fewer than hold one that may be
+    flagged; 0: ten for each that may be flagged, at least 8,192 and at most 262,144."""
     recalibrate_factor: Annotated[float, Field(ge=1, le=100)] = 4.0
     """However often it moves, a threshold stays within that of the bundle times and divided by
     this; for more, train again. "recalibrate" may stay below, see the how-to."""

@@ -15,6 +15,9 @@ from tests.detect.made import preprocessed
 
 ONLINE = sorted(name for name, kind in DETECTORS.items() if issubclass(kind, OnlineDetector))
 
+#: Those that know a highest error.
+BOUNDED = {"hst", "iforest", "rarity"}
+
 
 def rows_of(name, n_rows, seed=0, n_columns=N_COLUMNS):
     """Benign rows in the shape that the detector takes."""
@@ -134,6 +137,22 @@ def test_far_rows_score_finite_and_high(name, detector, size):
     assert share_above(error, detector.score(rows)) > 0.99
     for look in looks_at(detector).values():
         assert np.isfinite(look(far)).all()
+
+
+def test_no_error_is_above_the_highest(name, detector):
+    """Of ordinary rows, of corners, of huge values; where there is a highest error it is no guess.
+
+    It stays so when an online detector has learnt none of the rows that it scores.
+    """
+    corners = np.sign(preprocessed(300, seed=9))
+    found = [rows_of(name, 100, seed=4)]
+    found += [shaped(corners * np.float32(size), quick(name)) for size in (0.01, 5.0, 1e6)]
+    highest = max(detector.score(rows).max() for rows in found)
+
+    assert (detector.most_error < np.inf) == (name in BOUNDED)
+    assert detector.most_error >= highest
+    if name in BOUNDED:
+        assert detector.most_error < 5 * highest
 
 
 def test_a_row_that_is_no_number_has_no_score(name, detector):

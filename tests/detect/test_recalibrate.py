@@ -1,5 +1,7 @@
 """Thresholds that follow: as far as they may, by rows that look benign, batches apart."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ from tapwatch.detect.recalibrate import (
     rows_wanted,
 )
 from tapwatch.detect.threshold import calibrate, summarise
-from tapwatch.errors import ArtifactError
+from tapwatch.errors import ArtifactError, ConfigError
 from tests.detect import naive
 
 CALIBRATION = np.random.default_rng(0).lognormal(sigma=0.7, size=20_000)
@@ -298,26 +300,124 @@ def test_rows_wanted_are_ten_for_each_that_may_be_flagged(alpha):
     want = min(max(8192, 10 / alpha if alpha else np.inf), 262_144)
 
     assert rows_wanted(part(alpha=alpha), 0) == pytest.approx(want, abs=1)
-    assert rows_wanted(part(alpha=alpha), 500) == 500
+    assert rows_wanted(part(alpha=alpha), 300_000) == 300_000
+
+
+@pytest.mark.parametrize(
+    ("alpha", "least"), [(1e-9, 262_144), (1e-4, 10_000), (3e-3, 334), (0.1, 10)]
+)
+def test_rows_that_hold_none_that_may_be_flagged_are_refused(alpha, least):
+    """By number and by name; for a rare share as many are enough as are taken by themselves."""
+    assert rows_wanted(part(alpha=alpha), least) == least
+    with pytest.raises(ConfigError, match=rf"recalibrate_rows = .*: want 0, or {least:,} or more"):
+        rows_wanted(part(alpha=alpha), least - 1)
+    config = DetectConfig.model_validate({"drift": "recalibrate", "recalibrate_rows": 256})
+    if least > 256:
+        with pytest.raises(ConfigError, match="may flag one row in"):
+            Judge(part(alpha=alpha), summarise(CALIBRATION), config)
+
+
+def test_what_calibration_warns_of_is_told():
+    """With the threshold that was found; where there is nothing to say, nothing is said."""
+    rare = dict(alpha=1e-5, risk=1e-5)
+    told = []
+    for changes in ({}, rare):
+        collector = Collector(part(**changes), summarise(CALIBRATION), 8192, 4.0)
+        standard = Standard(part().value, summarise(CALIBRATION))
+        assert collector.take(CALIBRATION[:8192], standard) is not None
+        told.append(collector.warnings)
+
+    assert told[0] == ()
+    assert "a risk of 1e-05 needs 1e+05 calibration rows or more, but there are 8192" in told[1][0]
+
+
+def test_warnings_of_a_calibration_are_part_of_the_event():
+    """A bundle that does not know the rate of its rows."""
+    config = DetectConfig.model_validate({"drift": "recalibrate", "recalibrate_rows": 8192})
+    judge = Judge(part(alpha=0.0, risk=None), summarise(CALIBRATION), config)
+    _, events = lines(judge, DRIFTING, (1024,))
+
+    moved = [event for event in events if event.kind == "recalibration"]
+    assert "span no time" in moved[0].warnings[0]
+    assert {event.warnings for event in events if event.kind == "drift"} == {()}
+
+
+def test_rows_without_a_finite_error_end_the_gathering():
+    """After four times the rows wanted it is told, once; nothing is kept of them meanwhile."""
+    judge = judge_of("recalibrate")
+    lines(judge, DRIFTING[:22_528], (1024,))
+    assert judge.counts()["recalibrating"]
+    nothing = np.full(1024, np.nan)
+    for _ in range(2 * 4 * 8192 // 1024 + 1):
+        list(judge.judge(nothing))
+        assert len(judge._collector._errors) <= 8
+
+    assert judge.counts()["recalibrations"]["not_finite"] == 2
+    assert [e.what for e in judge.events if e.kind == "recalibration"] == ["not_finite"]
+    assert judge.in_force.value == part().value
 
 
 @pytest.mark.parametrize("policy", ["recalibrate", "dspot"])
-@pytest.mark.parametrize("value", [-1.0, 0.0, 5e-324, 9.9e-31])
-def test_a_threshold_that_is_next_to_nothing_cannot_follow(policy, value):
+@pytest.mark.parametrize("most", [1.25, 4.0])
+def test_no_threshold_moves_up_to_the_highest_error(policy, most):
+    """Three rows in ten have it; they stay flagged, however far the others have come."""
+    random = np.random.default_rng(4)
+    calibration = random.beta(5, 5, 20_000)
+    value = calibrate(calibration, 0, 1, risk=0.01, most_error=most).value
+    config = DetectConfig.model_validate({"drift": policy})
+    judge = Judge(part(value=value), summarise(calibration), config, most)
+    drifted = np.concatenate([random.beta(5, 5, 20_000), random.beta(9, 5, 60_000)])
+    drifted[20_000:][random.random(60_000) < 0.3] = most
+    threshold, _ = lines(judge, drifted, (4096,))
+
+    assert threshold.max() < most
+    assert len(set(threshold)) > 1
+
+
+def test_a_threshold_above_the_highest_error_comes_below_it():
+    """That of a bundle which did not know of one."""
+    calibration = np.random.default_rng(4).beta(5, 5, 20_000)
+    for policy in ("recalibrate", "dspot"):
+        config = DetectConfig.model_validate({"drift": policy})
+        judge = Judge(part(value=1.01, alpha=1e-4), summarise(calibration), config, 1.0)
+        random = np.random.default_rng(5)
+        drifted = np.concatenate([random.beta(5, 5, 20_000), random.beta(9, 5, 120_000)])
+        threshold, _ = lines(judge, drifted, (4096,))
+
+        assert threshold[0] == 1.01
+        assert threshold[-1] < 1.0
+
+
+def test_a_threshold_that_may_not_move_has_no_limit_to_tell_of():
+    """With a factor of 1 it stays, drift or none."""
+    judge = judge_of("dspot", recalibrate_factor=1.0)
+    threshold, events = lines(judge, DRIFTING, (4096,))
+
+    assert set(threshold) == {part().value}
+    assert {event.kind for event in events} == {"drift"}
+    assert sum(judge.counts()["recalibrations"].values()) == 0
+
+
+@pytest.mark.parametrize("policy", ["recalibrate", "dspot"])
+@pytest.mark.parametrize("value", [-1.0, 0.0, 5e-324, 9.9e-31, 1.01e30, 1e308])
+def test_a_threshold_that_is_next_to_nothing_or_without_bounds_cannot_follow(policy, value):
     """Its limits would be no limits, and logarithms of them no numbers."""
     config = DetectConfig.model_validate({"drift": policy})
-    with pytest.raises(ArtifactError, match=rf"threshold.value = {value}: want 1e-30 or more"):
+    match = rf"threshold.value = {re.escape(repr(value))}: want 1e-30 or more, and 1e\+30 or less"
+    with pytest.raises(ArtifactError, match=match):
         Judge(part(value=value), summarise(CALIBRATION), config)
 
 
 @pytest.mark.parametrize("policy", ["recalibrate", "dspot"])
-@pytest.mark.parametrize("unit", [1e-30, 1e300])
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
 def test_the_smallest_and_the_largest_thresholds_move_without_a_warning(policy, unit):
-    """Errors a million times smaller, and too large to be multiplied."""
+    """Errors a million times smaller, and some that are too large to be multiplied."""
     config = DetectConfig.model_validate({"drift": policy, "recalibrate_factor": 100.0})
     tiny = np.append(np.full(10_000, 1e-36), CALIBRATION * unit)
     judge = Judge(part(value=unit), summarise(tiny), config)
-    threshold, _ = lines(judge, stream((40_000, unit / 1e6), (40_000, unit)), (4096,))
+    errors = stream((40_000, unit / 1e6), (40_000, unit))
+    errors[30_000::5000] = 1e308
+    threshold, _ = lines(judge, errors, (4096,))
 
     assert np.isfinite(threshold).all()
     assert (threshold > 0).all()

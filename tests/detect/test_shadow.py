@@ -1,14 +1,17 @@
 """A bundle on trial: counted beside the live one, and otherwise not to be seen."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tapwatch.alerts import eve
 from tapwatch.capture import MemorySource
+from tapwatch.cli.report import drift_line
 from tapwatch.config import Config
 from tapwatch.daemon import load_scorers, load_shadows
+from tapwatch.detect.recalibrate import Outcome
 from tapwatch.detect.shadow import Shadow
 from tapwatch.errors import ConfigError
 from tapwatch.features import SCHEMAS
@@ -133,6 +136,22 @@ def test_an_event_of_drift_is_a_line_that_is_no_alert():
             "threshold": 0.5,
         },
     }
+    warned = json.loads(eve.line(replace(event, warnings=("too few rows",))))
+    assert warned["tapwatch"]["warnings"] == ["too few rows"]
+    told = drift_line(event)
+    assert "moved from 0.333333 to 0.5 at 2026-01-02" in told
+    assert drift_line(replace(event, warnings=("a", "b"))) == told + "; a; b"
+
+
+def test_why_a_threshold_stays_is_said_in_words():
+    """Of every outcome that moves nothing."""
+    said = set()
+    for outcome in set(Outcome) - {Outcome.MOVED, Outcome.LIMITED}:
+        event = Drift(0, 0, "flow", "ae", "office", "recalibration", outcome, 256, 0.5, 0.5, 0.5)
+        said.add(drift_line(event))
+
+    assert len(said) == 3
+    assert all("stays at 0.5: " in line for line in said)
 
 
 def test_no_verdict_is_missing_before_the_first_row(bundles):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapwatch.detect.significance import significant
-from tapwatch.detect.threshold import Calibration, calibrate, summarise
+from tapwatch.detect.threshold import Calibration, below, calibrate, stretched, summarise
 from tapwatch.errors import ArtifactError, ConfigError
 from tests.detect import naive
 
@@ -140,6 +140,69 @@ def test_says_when_the_budget_is_rarer_than_calibration_can_show():
         "times 1.5",
     )
     assert threshold.expected_per_hour == pytest.approx(200 / 101)
+
+
+@pytest.mark.parametrize("method", ["conformal", "quantile", "pot"])
+@pytest.mark.parametrize("most", [0.81, 1.0, 1.2, 50.0, 1e9])
+def test_a_threshold_lies_below_the_highest_error(method, most):
+    """Between it and the largest calibration error; nearer the multiple the further away it is."""
+    errors = np.linspace(0.1, 0.808, 400)
+    found = calibrate(errors, 0, 1, risk=1e-6, method=method, most_error=most)
+
+    assert 0.808 < found.value < most
+    assert found.value <= 1.01
+    if most == 1e9:
+        assert found.value == 1.01
+    if most == 1.0:
+        odds = 0.808 / 0.192 * 1.25
+        assert found.value == pytest.approx(odds / (1 + odds), rel=1e-5)
+    assert (
+        f"1.25 times the odds that the largest calibration error has against {most:.6g}"
+        in (found.warnings[-1])
+    )
+
+
+def test_a_factor_leads_no_further_than_the_highest_error_either():
+    """Times 1 it is the quantile itself; times many it comes near the end."""
+    errors = np.linspace(0.1, 0.9, 999)
+
+    def value(factor):
+        found = calibrate(errors, 0, 1, risk=0.1, method="quantile", factor=factor, most_error=1.0)
+        assert found.warnings == ()
+        return found.value
+
+    assert value(1.0) == calibrate(errors, 0, 1, risk=0.1, method="quantile").value
+    assert value(0.5) < value(1.0) < value(1.5) < value(1e6) < 1.0
+
+
+def test_a_law_leads_no_further_than_the_highest_error():
+    """A heavy tail does not know that errors end; that it was held is said."""
+    errors = np.minimum(np.random.default_rng(0).pareto(1.0, 1000) / 1000, 0.95)
+    free = calibrate(errors, 0, 1, risk=1e-5, method="pot")
+    found = calibrate(errors, 0, 1, risk=1e-5, method="pot", most_error=1.0)
+
+    assert free.value > 1.0
+    assert errors.max() < found.value < 1.0
+    assert found.warnings[-1].startswith("there is no error above 1: the threshold is kept at 0.9")
+
+
+def test_that_calibration_rows_have_the_highest_error_is_said():
+    """Then no row is flagged, rather than each of those."""
+    found = calibrate(np.full(50, 0.5), 0, 1, risk=0.1, most_error=0.5)
+
+    assert found.value == 0.5
+    assert "no row can be flagged" in found.warnings[-1]
+
+
+@given(st.floats(1e-9, 1e9), st.floats(0, 1), st.floats(0.01, 1e300))
+def test_a_stretched_error_stays_between(most, share, times):
+    """Below the highest error, on the side of the factor, whatever the numbers."""
+    error = share * below(most)
+    found = stretched(error, times, most)
+
+    assert 0 <= found < most
+    assert found >= error if times >= 1 else found <= error
+    assert most * (1 - 1.1e-5) < below(most) < most
 
 
 def test_the_rarest_budget_that_can_be_shown_is_the_largest_error():

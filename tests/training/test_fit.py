@@ -148,6 +148,17 @@ def test_a_sample_of_many_rows_knows_the_rate_of_all(order):
     assert manifest.threshold.rows_per_hour == pytest.approx(360, rel=0.3)
 
 
+@pytest.mark.parametrize("detector", ["hst", "rarity"])
+def test_a_budget_that_is_too_rare_leaves_rows_to_be_flagged(order, detector):
+    """Where a detector has a highest error, the line is below it, whatever `beyond` says."""
+    settings = {"beyond": "100"} | ({"trees": "5", "height": "5"} if detector == "hst" else {})
+    train(replace(order, detector=detector, settings=settings, budget_per_hour=1e-3))
+    bundle = load_bundle(order.output, SCHEMAS)
+
+    assert bundle.calibration.error[-1] < bundle.threshold < bundle.detector.most_error
+    assert "the highest that there can be" in bundle.manifest.threshold.warnings[0]
+
+
 def test_settings_reach_the_bundle(order):
     """Scaling, clip, rule, factor and widths are those that were set."""
     settings = {

@@ -104,6 +104,7 @@ def drift_document(drift: Drift) -> dict[str, Any]:
             "before": number(drift.before),
             "after": number(drift.after),
             "threshold": number(drift.threshold),
+            **({"warnings": list(drift.warnings)} if drift.warnings else {}),
         },
     }
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tapwatch.cli import say
 from tapwatch.errors import SinkError, TapwatchError
@@ -72,6 +72,14 @@ class DriftLines:
                 self._told(drift_line(event))
 
 
+#: Why a threshold was not found again.
+_WHY_HELD: Final = {
+    "far_rows": "too many rows far outside",
+    "most_flagged": "most rows are flagged",
+    "not_finite": "most rows have no finite error",
+}
+
+
 def drift_line(event: "Drift") -> str:
     """An event of drift in words."""
     from tapwatch.alerts.eve import timestamp
@@ -83,9 +91,10 @@ def drift_line(event: "Drift") -> str:
         return f"drift: {who}: the {what} went from {event.before:.3g} to {event.after:.3g} {at}"
     if event.what in ("moved", "limited"):
         end = ", as far as it may" if event.what == "limited" else ""
-        return f"threshold: {who}: moved from {event.before:.6g} to {event.after:.6g}{end} {at}"
-    why = "too many rows far outside" if event.what == "far_rows" else "most rows are flagged"
-    return f"threshold: {who}: stays at {event.threshold:.6g}: {why} {at}"
+        told = "".join(f"; {warning}" for warning in event.warnings)
+        moved = f"moved from {event.before:.6g} to {event.after:.6g}{end} {at}"
+        return f"threshold: {who}: {moved}{told}"
+    return f"threshold: {who}: stays at {event.threshold:.6g}: {_WHY_HELD[event.what]} {at}"
 
 
 def silent(_text: str) -> None:

@@ -1,5 +1,6 @@
 """The one face that every detector has, and what all of them share: checks and bounded chunks."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -65,6 +66,14 @@ class Detector(ABC):
     def row_shape(self) -> tuple[int, ...]:
         """Shape of one row: (n_columns,), or (N, n_columns) for a model of sequences."""
         return (self.n_columns,)
+
+    @property
+    def most_error(self) -> float:
+        """No finite row has a larger error, whatever is learnt; infinity where that is not known.
+
+        A threshold stays below it: one that no error can exceed would flag nothing.
+        """
+        return math.inf
 
     @classmethod
     @abstractmethod

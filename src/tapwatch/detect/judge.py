@@ -4,6 +4,7 @@ Rows are counted from the first one that a scorer sees. What a unit of rows chan
 row after it, so neither a verdict nor an event depends on how rows came in batches.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -50,6 +51,7 @@ class Event:
     before: float
     after: float
     threshold: float
+    warnings: tuple[str, ...] = ()  # of the calibration
 
 
 class Judge:
@@ -62,6 +64,8 @@ class Judge:
     calibration : Calibration
     config : DetectConfig
         `drift` says what is done, `drift_delta` and `recalibrate_*` how.
+    most_error : float
+        The highest error of the detector: no threshold moves up to it.
 
     Attributes
     ----------
@@ -74,9 +78,17 @@ class Judge:
     ------
     ArtifactError
         The threshold may move, and the bundle's does not say how far.
+    ConfigError
+        `recalibrate_rows` are too few for the share of rows that the bundle may flag.
     """
 
-    def __init__(self, part: ThresholdPart, calibration: Calibration, config: DetectConfig) -> None:
+    def __init__(
+        self,
+        part: ThresholdPart,
+        calibration: Calibration,
+        config: DetectConfig,
+        most_error: float = math.inf,
+    ) -> None:
         self.in_force = Standard(part.value, calibration)
         self.events: list[Event] = []
         self._watch: DriftWatch | None = None
@@ -86,9 +98,11 @@ class Judge:
             self._watch = DriftWatch(calibration, config.drift_delta)
         if config.drift == "recalibrate":
             n_rows = rows_wanted(part, config.recalibrate_rows)
-            self._collector = Collector(part, calibration, n_rows, config.recalibrate_factor)
+            self._collector = Collector(
+                part, calibration, n_rows, config.recalibrate_factor, most_error
+            )
         if config.drift == "dspot":
-            self._dspot = Dspot(part, calibration, config.recalibrate_factor)
+            self._dspot = Dspot(part, calibration, config.recalibrate_factor, most_error)
         # Rows that are taken together: what changes the standard changes it at their end.
         self._unit = STEP_ROWS if self._dspot else UNIT_ROWS
         self._pending: list[NDArray[np.float64]] = []  # of a unit that is not full
@@ -186,7 +200,8 @@ class Judge:
                 self._tell("recalibration", outcome, before.value, before.value)
             self._is_refusal_told = True
             return
-        self._tell("recalibration", outcome, before.value, standard.value)
+        warnings = collector.warnings
+        self._tell("recalibration", outcome, before.value, standard.value, warnings)
         self._is_collecting, self._is_again = self._is_again, False
         self._is_refusal_told = False
         watch.begin(standard.calibration)
@@ -209,10 +224,15 @@ class Judge:
             self._told_at[outcome] = self._units_done * self._unit
 
     def _tell(
-        self, kind: Literal["drift", "recalibration"], what: str, before: float, after: float
+        self,
+        kind: Literal["drift", "recalibration"],
+        what: str,
+        before: float,
+        after: float,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         rows = self._units_done * self._unit
-        self.events.append(Event(rows, kind, what, before, after, self.in_force.value))
+        self.events.append(Event(rows, kind, what, before, after, self.in_force.value, warnings))
 
     def counts(self) -> dict[str, Any]:
         """What has been counted so far, in words of the summary."""

@@ -74,7 +74,10 @@ class Scorer:
         self._max_rows = max_rows
         self._learner = Learner(bundle.detector, may_learn=learn)
         self._judge = Judge(
-            bundle.manifest.threshold, bundle.calibration, config or DetectConfig(drift="off")
+            bundle.manifest.threshold,
+            bundle.calibration,
+            config or DetectConfig(drift="off"),
+            bundle.detector.most_error,
         )
         self._seen = 0  # rows of earlier batches
         self._labels = (self.view, self.detector, bundle.name)
@@ -160,6 +163,7 @@ class Scorer:
                     before=event.before,
                     after=event.after,
                     threshold=event.threshold,
+                    warnings=event.warnings,
                 )
             )
         self._judge.events.clear()

@@ -14,8 +14,12 @@ pot         flagged above the error that a generalised Pareto law, fitted to the
             not, what was counted bounds the law: few tails are Pareto's all the way.
 
 All are one comparison, error > value, on errors of six significant digits.
+
+Some detectors have a highest error. The line stays below it, and what multiplies an error there
+multiplies its odds, error / (highest - error): else a line could lie where no error comes.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
@@ -125,6 +129,7 @@ def calibrate(
     factor: float = 1.0,
     beyond: float = 1.25,
     risk: float | None = None,
+    most_error: float = math.inf,
 ) -> Threshold:
     """Find the threshold that keeps flagged benign rows within the budget.
 
@@ -144,17 +149,16 @@ def calibrate(
         the calibration rows can show and no tail says more.
     risk : float, optional
         Share of benign rows that may be flagged, in the place of budget / rate.
+    most_error : float
+        The highest error that the detector can have.
 
     Raises
     ------
     ConfigError
         No calibration rows, an error that is not finite, or a budget that is not above 0.
     """
+    _check_errors(errors)
     n = len(errors)
-    if n == 0:
-        raise ConfigError("calibration rows", 0, "at least 1")
-    if not np.isfinite(errors).all():
-        raise ConfigError("calibration errors", "NaN or infinity", "finite errors")
     if risk is not None:
         if not 0 < risk < 1:
             raise ConfigError("risk", risk, "more than 0 and less than 1", "it is a share of rows")
@@ -173,16 +177,22 @@ def calibrate(
             value = _HIGHEST * float(rounded.max())
             warnings += (f"the threshold is kept to {_HIGHEST:g} times the largest error",)
     else:
-        found = _counted(rounded, alpha, method, factor)
+        found = _counted(rounded, alpha, method, factor, most_error)
         if found is None:
-            value, share = float(rounded.max()) * beyond, 1 / (n + 1)
+            value, share = stretched(float(rounded.max()), beyond, most_error), 1 / (n + 1)
             known = rows_per_hour if risk is None else 0.0
-            warnings += (_too_rare(n, known, budget_per_hour, alpha, beyond),)
+            taken = _taken(beyond, most_error)
+            warnings += (_too_rare(n, known, budget_per_hour, alpha, taken),)
         else:
             value, share = found
+    value = float(significant(np.array([value]))[0])
+    if value >= most_error:
+        # A law knows no end. What was counted comes here only where the highest error was seen.
+        value = min(value, stretched(float(rounded.max()), beyond, most_error))
+        warnings += (_at_the_end(value, most_error),)
     return Threshold(
         method=method,
-        value=float(significant(np.array([value]))[0]),
+        value=value,
         alpha=alpha,
         factor=factor,
         beyond=beyond,
@@ -195,8 +205,38 @@ def calibrate(
     )
 
 
+def _check_errors(errors: NDArray[np.float64]) -> None:
+    if not len(errors):
+        raise ConfigError("calibration rows", 0, "at least 1")
+    if not np.isfinite(errors).all():
+        raise ConfigError("calibration errors", "NaN or infinity", "finite errors")
+
+
+def stretched(error: float, times: float, most: float) -> float:
+    """`error` times `times`, where no error is above `most`: then it is its odds, below `most`."""
+    more = (times - 1) * error
+    if most == math.inf:
+        return error * times
+    if more == 0 or error >= most:
+        return error
+    # A part of the way that is left; far from the highest error it comes to the multiple.
+    return min(error + (most - error) / (1 + most / more), max(error, below(most)))
+
+
+def below(most: float) -> float:
+    """The next error of six significant digits, or nearly, below the highest one."""
+    if not 0 < most < math.inf:
+        return most
+    errors = np.append(significant(most * (1 - 1e-6 * np.arange(11))), 0.0)
+    return float(errors[errors < most][0])
+
+
 def _counted(
-    errors: NDArray[np.float64], alpha: float, method: ThresholdMethod, factor: float
+    errors: NDArray[np.float64],
+    alpha: float,
+    method: ThresholdMethod,
+    factor: float,
+    most_error: float,
 ) -> tuple[float, float] | None:
     """Threshold and the share expected above it, by ranks; None where alpha is too rare for n."""
     n = len(errors)
@@ -207,7 +247,7 @@ def _counted(
         return None
     if method == "quantile":
         quantile = _quantile(errors, alpha)
-        value = quantile * factor
+        value = stretched(quantile, factor, most_error)
         share = (1 + np.count_nonzero(errors > value)) / (n + 1)
         return value, share if value < quantile else min(share, alpha)
     return float(np.partition(errors, n - k)[n - k]), k / (n + 1)
@@ -261,10 +301,27 @@ def _tail(errors: NDArray[np.float64], alpha: float) -> tuple[Tail | None, tuple
     return tail, warnings
 
 
+def _at_the_end(value: float, most_error: float) -> str:
+    if value >= most_error:
+        return (
+            f"calibration rows have the highest error that there can be, {most_error:.6g}, so that "
+            "no row can be flagged: want another detector, or other parameters"
+        )
+    return f"there is no error above {most_error:.6g}: the threshold is kept at {value:.6g}"
+
+
+def _taken(beyond: float, most_error: float) -> str:
+    if most_error == math.inf:
+        return f"the threshold is the largest calibration error times {beyond:g}"
+    return (
+        f"the threshold has {beyond:g} times the odds that the largest calibration error has "
+        f"against {most_error:.6g}, the highest that there can be"
+    )
+
+
 def _too_rare(
-    n: int, rows_per_hour: float, budget_per_hour: float, alpha: float, beyond: float
+    n: int, rows_per_hour: float, budget_per_hour: float, alpha: float, taken: str
 ) -> str:
-    taken = f"the threshold is the largest calibration error times {beyond:g}"
     if rows_per_hour <= 0 < alpha:
         return (
             f"a risk of {alpha:g} needs {1 / alpha:.3g} calibration rows or more, but there are "

@@ -20,11 +20,14 @@ class Drift:
     detector: str
     bundle: str
     kind: Literal["drift", "recalibration"]
-    what: str  # of drift "level" or "tail"; else "moved", "limited", "far_rows" or "most_flagged"
+    what: (
+        str  # of drift "level" or "tail"; else what became of the threshold, see detect/recalibrate
+    )
     rows: int  # that the bundle had scored by then
     before: float  # of drift the mean before and after; else the threshold
     after: float
     threshold: float  # in force from here on
+    warnings: tuple[str, ...] = ()  # of a threshold that was found again
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
         held = measure_tail(
             values[cut:], time_ns[cut:], share_kept, learnt.preprocess, learnt.detector
         )
-    threshold = _threshold(held, order, settings)
+    threshold = _threshold(held, order, settings, learnt.detector.most_error)
     inputs = [describe(path, "training", published) for path in training_files]
     inputs += [describe(path, "calibration", published) for path in calibration_files]
     figures = None
@@ -114,7 +114,7 @@ def train(order: Order, listener: Listener | None = None) -> Manifest:
     )
 
 
-def _threshold(held: Held, order: Order, settings: TrainSettings) -> Threshold:
+def _threshold(held: Held, order: Order, settings: TrainSettings, most_error: float) -> Threshold:
     return calibrate(
         held.errors,
         held.rows_per_hour,
@@ -123,6 +123,7 @@ def _threshold(held: Held, order: Order, settings: TrainSettings) -> Threshold:
         factor=settings.factor,
         beyond=settings.beyond,
         risk=settings.risk,
+        most_error=most_error,
     )
 
 

@@ -31,9 +31,11 @@ class TrainSettings(Section):
     threshold: ThresholdMethod = "conformal"
     """Rule of the threshold."""
     factor: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    """Multiplies the quantile of the quantile rule."""
+    """Multiplies the quantile of the quantile rule; of a detector that has a highest error, the
+    odds of the quantile against it."""
     beyond: Annotated[float, Field(ge=1, le=1e6)] = 1.25
-    """Multiplies the largest error where the budget is rarer than the calibration rows can show."""
+    """Multiplies the largest error, or its odds, where the budget is rarer than the calibration
+    rows can show."""
     risk: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of benign rows that may be flagged, in the place of what --budget comes to."""
     max_rows: Annotated[int, Field(ge=100, le=1 << 24)] = 500_000

@@ -162,6 +162,11 @@ class Hst(OnlineDetector):
         )
 
     @property
+    def most_error(self) -> float:
+        """That of a row that nobody was near."""
+        return 1.0
+
+    @property
     def _most(self) -> float:
         """The largest possible sum of masses."""
         given = self.parameters

@@ -57,6 +57,13 @@ class Iforest(Detector):
         self._usual = usual
         self._nodes: NDArray[Any] | None = None
 
+    @property
+    def most_error(self) -> float:
+        """That of a row that ended in the nearest leaf of every tree."""
+        path = np.where(self._arrays["feature"] == _LEAF, self._arrays["path"], np.inf)
+        shortest = np.minimum.reduceat(path, self._arrays["start"]).sum()
+        return float(self._unusual(np.array([shortest]))[0])
+
     @classmethod
     def fit(
         cls,

@@ -130,6 +130,12 @@ class Rarity(Detector):
         refuse_others(arrays, _ARRAYS)
         return cls(parameters, cells, parent, cost, alone)
 
+    @property
+    def most_error(self) -> float:
+        """That of a row whose every cell were the costliest that its table holds."""
+        # The sum in another order than the score's may lack the last bit.
+        return float(np.maximum.reduceat(self._cost, self._first).sum() * (1 + 1e-12))
+
     def _score(self, rows: Rows) -> NDArray[np.float64]:
         codes = self._cells.sort(rows)
         error = np.zeros(len(rows))
