@@ -16,7 +16,9 @@ from tapwatch.evaluation.protocols import capture
 from tapwatch.evaluation.truth import Episode
 from tapwatch.features import schema_of
 from tapwatch.tables import ROW, FeatureBatch
+from tapwatch.training.fit import fit_rows
 from tests.alerts.made import row
+from tests.conftest import pcap_bytes
 from tests.evaluation.measured import Heard
 from tests.evaluation.office import CLIENTS, SCANNER, START_NS, office
 
@@ -196,7 +198,7 @@ def test_views_are_measured_side_by_side(lab):
     [
         (("--view", "flow", "--view", "x"), "view = 'x': want one of packet, flow"),
         (("--view", "flow", "--drop", "flows_in"), "--drop = 'flows_in': want columns of view"),
-        (("--view", "flow", "--view", "host", "--columns", "dns_names"), "--columns = 'dns_names'"),
+        (("--view", "flow", "--columns", "dns_names"), "--columns = 'dns_names'"),
         (("--view", "flow", "--filter", "udp"), "train rows = 0: want at least 1 row of view flow"),
     ],
 )
@@ -206,6 +208,69 @@ def test_options_that_fit_no_view_are_refused(lab, more, message):
 
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("wanted", [None, "udp"])
+def test_captures_without_rows_are_named(lab, wanted):
+    """With the filter where one is given, and without a word of it where none is."""
+    (lab / "silent.pcap").write_bytes(pcap_bytes([]))
+    inputs = Inputs(train=(lab / "silent.pcap",), filter=wanted)
+
+    with pytest.raises(ConfigError) as refused:
+        capture._extracted(made_context(inputs), ["flow"], [])
+
+    assert str(refused.value) == (
+        "train rows = 0: want at least 1 row of view flow in silent.pcap"
+        + (" with --filter 'udp'" if wanted else "")
+    )
+
+
+def test_views_without_one_of_the_columns_are_left_out_before_extraction(monkeypatch):
+    """Columns hold for views that have them; where no view has one left, nothing is extracted."""
+    asked = ("host", "flow")
+
+    left = capture._check_columns(Inputs(columns=("beacon_regularity",)), asked)
+
+    assert left == {"flow": "--columns and --drop leave no column of it"}
+    assert capture._check_columns(Inputs(drop=HOST.names[1:]), asked) == {}
+    assert list(capture._check_columns(Inputs(drop=HOST.names), asked)) == ["host"]
+    monkeypatch.setattr(capture, "_extracted", None)
+    inputs = Inputs(views=asked, columns=("flows_out",), drop=("flows_out",))
+    with pytest.raises(ConfigError, match=r"--drop = .*at least one column left .* host or flow"):
+        capture.PROTOCOL.run(made_context(inputs))
+
+
+def made_context(inputs):
+    """Who listens remembers."""
+    return Context(capture.PROTOCOL, inputs, (0,), ("robust_z",), Heard(), Config())
+
+
+def test_a_view_with_rows_in_one_half_alone_is_left_out(monkeypatch, tmp_path):
+    """There is no threshold of nothing and no rate of nothing; the note and the facts name it."""
+    (tmp_path / "truth.csv").write_text(f"{HEAD}1,x,{START},{START + SECOND},10.0.0.1,*,*,*,\n")
+    usual = hosts(np.arange(20) % 5)
+    late = hosts([1] * 3, first_s=90)
+    flow = schema_of("flow")
+    flows = FeatureBatch(flow, np.zeros((3, len(flow.columns)), np.float32), late.rows)
+    given = {
+        "train": {"host": usual, "flow": flows},
+        "held out": {"host": usual, "flow": flows},
+        "test": {"host": usual, "flow": flows},
+    }
+    monkeypatch.setattr(capture, "_extracted", lambda *_: given)
+    inputs = Inputs(views=("host", "flow"), labels=tmp_path / "truth.csv")
+    context = made_context(inputs)
+
+    results = capture.PROTOCOL.run(context)
+
+    why = "of its held-out rows 0 are in the first half of the time and 3 in the second"
+    assert f"view flow is left out: {why}" in context.talk.notes
+    assert results.facts == {"view flow is left out": why}
+    assert {line[0] for line in results.tables[0].rows} == {"host"}
+    given["held out"] = {"flow": hosts([1] * 2, first_s=0)}
+    given["held out"]["flow"].rows["last_ts_ns"] = START
+    with pytest.raises(ConfigError, match=r"view flow: of its held-out rows 2 .* 0 in the second"):
+        capture.PROTOCOL.run(context)
 
 
 def test_without_a_view_all_but_the_widest_are_measured():
@@ -250,3 +315,18 @@ def test_the_shorter_list_of_episodes_is_told():
     assert capture._told(["scan", "flood"], kinds) == "all but beacon"
     assert capture._told(kinds, kinds) == "all"
     assert capture._told([], kinds) == ""
+
+
+def test_a_contender_learns_from_so_many_rows_at_most(monkeypatch):
+    """From all of them where there is no limit."""
+    fitted = []
+
+    def counted(values, *more, **options):
+        fitted.append(len(values))
+        return fit_rows(values, *more, **options)
+
+    monkeypatch.setattr(trials, "fit_rows", counted)
+    for one in (LINEAR, replace(LINEAR, max_rows=5)):
+        trials.attempt(views([2], [2]), one, 0, [], Config())
+
+    assert fitted == [200, 5]

@@ -189,9 +189,19 @@ def _alerts_of_rate(batch: FeatureBatch, threshold: float, config: Config) -> li
 def beats(trials: Sequence[Trial], floor: Trial) -> bool:
     """Whether more episodes are found than by the floor, or as many with fewer false alerts.
 
-    By means over the seeds; false alerts are those of the held-out benign rows.
+    By means over the seeds; false alerts are those of the held-out benign rows. Who has no rate of
+    them, for there is no time to divide by, does not beat it.
     """
     found = spread([float(trial.attacks.n_found) for trial in trials]).mean
-    false = spread([trial.benign.false_per_hour or 0.0 for trial in trials]).mean
-    of_floor = floor.benign.false_per_hour or 0.0
+    false = mean_rate([trial.benign for trial in trials])
+    of_floor = mean_rate([floor.benign])
+    if false is None or of_floor is None:
+        return False
     return (found, -false) > (floor.attacks.n_found, -of_floor)
+
+
+def mean_rate(results: Sequence[Result]) -> float | None:
+    """False alerts an hour over the seeds; None where one of them has no rate."""
+    rates = [result.false_per_hour for result in results]
+    known = [rate for rate in rates if rate is not None]
+    return spread(known).mean if known and len(known) == len(rates) else None

@@ -32,12 +32,20 @@ from tapwatch.evaluation.protocol import (
 )
 from tapwatch.evaluation.results import Results
 from tapwatch.evaluation.run import check_names, single_thread
-from tapwatch.evaluation.trials import BEYOND, FLOOR, Trial, attempt, beats, floor_of
+from tapwatch.evaluation.trials import (
+    BEYOND,
+    FLOOR,
+    Trial,
+    attempt,
+    beats,
+    floor_of,
+    mean_rate,
+)
 from tapwatch.evaluation.truth import Episode, read_truth
 from tapwatch.features import SCHEMAS, schema_of
+from tapwatch.tables import FeatureBatch
 from tapwatch.telemetry.stopwatch import Stopwatch
 from tapwatch.training.datasets import describe_input, expand
-from tapwatch.training.fit import choose_columns
 
 _LINEAR: Final = {"scaling": "min_max"}
 _CONTENDERS: Final = (
@@ -115,8 +123,8 @@ class _Line:
             found.mean,
             found.sd,
             float(np.median(times)) if times else None,
-            spread([trial.benign.false_per_hour or 0.0 for trial in self.trials]).mean,
-            spread([trial.attacks.false_per_hour or 0.0 for trial in self.trials]).mean,
+            mean_rate([trial.benign for trial in self.trials]),
+            mean_rate([trial.attacks for trial in self.trials]),
             self.beats_floor,
             _told(missed, [f.episode.kind for f in self.trials[0].attacks.findings]),
         )
@@ -135,7 +143,7 @@ def _by_episode(lines: Sequence[_Line], episodes: Sequence[Episode]) -> TextTabl
     quiet = [
         line
         for line in lines
-        if line.beats_floor is not None and not any(trial.benign.n_alerts for trial in line.trials)
+        if line.beats_floor is not None and mean_rate([trial.benign for trial in line.trials]) == 0
     ]
     rows = []
     for k, episode in enumerate(episodes):
@@ -163,43 +171,49 @@ def _views(inputs: Inputs) -> tuple[str, ...]:
 
 
 def _for_view(contender: Contender, view: str, inputs: Inputs, *, is_named: bool) -> Contender:
-    """The contender with the rows it may learn from, and the columns that options leave of a view.
-
-    Raises
-    ------
-    ConfigError
-        A view has none of --columns.
-    """
+    """The contender with the rows it may learn from, and the columns that options leave."""
     names = schema_of(view).names
     columns = tuple(name for name in inputs.columns if name in names)
     drop = tuple(name for name in inputs.drop if name in names)
-    if inputs.columns and not columns:
-        columns = inputs.columns  # refused by name
-    choose_columns(schema_of(view), columns, drop)
     most = _BLOCKS if contender.detector == "lstm_ae" else _DEAR_ROWS
     max_rows = most if contender.detector in _DEAR and not is_named else 0
     return replace(contender, columns=columns, drop=drop, max_rows=max_rows)
 
 
-def _check_columns(inputs: Inputs, views: Sequence[str]) -> None:
-    """Refuse a name that is a column of no view."""
+def _check_columns(inputs: Inputs, views: Sequence[str]) -> dict[str, str]:
+    """Refuse a name that is a column of no view, and say which views have no column to learn from.
+
+    Raises
+    ------
+    ConfigError
+        A name is a column of no view, or no view has a column left.
+    """
     known = {name for view in views for name in schema_of(view).names}
     for option, names in (("--columns", inputs.columns), ("--drop", inputs.drop)):
         for name in names:
             if name not in known:
                 raise ConfigError(option, name, f"columns of view {' or '.join(views)}")
+    none_left = {}
+    for view in views:
+        offered = inputs.columns or schema_of(view).names
+        if not set(offered).intersection(schema_of(view).names).difference(inputs.drop):
+            none_left[view] = "--columns and --drop leave no column of it"
+    if len(none_left) == len(views):
+        want = f"at least one column left to learn from, of view {' or '.join(views)}"
+        raise ConfigError("--drop", ",".join(inputs.drop), want)
+    return none_left
 
 
 def _extracted(
     context: Context, views: Sequence[str], data: list[DataFile]
-) -> Mapping[str, Mapping[str, Any]]:
+) -> Mapping[str, Mapping[str, FeatureBatch]]:
     """Rows by purpose and view; files are put on record."""
     given = {
         "train": context.inputs.train,
         "held out": context.inputs.inputs,
         "test": context.inputs.test,
     }
-    extracted = {}
+    extracted: dict[str, Mapping[str, FeatureBatch]] = {}
     wanted = context.inputs.filter
     for purpose, paths in given.items():
         files = expand(paths)
@@ -210,16 +224,48 @@ def _extracted(
             data.append(DataFile(path.name, digest, n_packets, purpose, unit="packets"))
         told = ", ".join(f"{len(batch):,} of {view}" for view, batch in batches.items())
         context.talk.note(f"{purpose}: rows {told}")
+        for view, batch in batches.items():
+            if not len(batch):
+                named = ", ".join(path.name for path in files)
+                what = f"{named} with --filter {wanted!r}" if wanted else named
+                want = f"at least 1 row of view {view} in {what}"
+                raise ConfigError(f"{purpose} rows", 0, want)
         extracted[purpose] = batches
-        _check_rows(batches, purpose)
     return extracted
 
 
-def _check_rows(batches: Mapping[str, Any], purpose: str) -> None:
-    for view, batch in batches.items():
-        if not len(batch):
-            want = f"at least 1 row of view {view}"
-            raise ConfigError(f"{purpose} rows", 0, want, "is --filter too narrow?")
+def _in_halves(
+    extracted: Mapping[str, Mapping[str, FeatureBatch]],
+) -> tuple[dict[str, Halves], dict[str, str]]:
+    """Rows by view, the held-out ones cut in two; and views that lack a half, with the reason.
+
+    Raises
+    ------
+    ConfigError
+        No view has rows in both halves.
+    """
+    held_out = extracted["held out"]
+    middle_ns = middle_of(held_out.values())
+    made, left_out = {}, {}
+    for view, batch in held_out.items():
+        first, second = in_halves(batch, middle_ns)
+        if len(first) and len(second):
+            train, attacks = extracted["train"][view], extracted["test"][view]
+            made[view] = Halves(train, first, second, attacks)
+        else:
+            left_out[view] = (
+                f"of its held-out rows {len(first):,} are in the first half of the time and "
+                f"{len(second):,} in the second"
+            )
+    if not made:
+        told = "; ".join(f"view {view}: {why}" for view, why in left_out.items())
+        raise ConfigError("held-out capture", told, "rows of a view in both halves of the time")
+    return made, left_out
+
+
+def _tell(context: Context, left_out: Mapping[str, str]) -> None:
+    for view, why in left_out.items():
+        context.talk.note(f"view {view} is left out: {why}")
 
 
 def _seeds(contender: Contender, context: Context) -> tuple[int, ...]:
@@ -234,25 +280,25 @@ def _run(context: Context) -> Results:
     """Extract all rows once, then fit and judge each contender of each view."""
     check_names(context.only, _CONTENDERS)
     views = _views(context.inputs)
-    _check_columns(context.inputs, views)
+    left_out = _check_columns(context.inputs, views)
+    views = tuple(view for view in views if view not in left_out)
+    _tell(context, left_out)
     assert context.inputs.labels is not None
     episodes = read_truth(context.inputs.labels)
     data = [_on_record(context.inputs.labels)]
-    extracted = _extracted(context, views, data)
-    middle_ns = middle_of(extracted["held out"].values())
+    rows_of, without_half = _in_halves(_extracted(context, views, data))
+    _tell(context, without_half)
     plan = [
         (view, contender)
-        for view in views
+        for view, rows in rows_of.items()
         for contender in _CONTENDERS
         if context.wants(contender)
-        and (context.only or _is_tried(contender, view, len(extracted["train"][view])))
+        and (context.only or _is_tried(contender, view, len(rows.train)))
     ]
     n_fits = sum(len(_seeds(contender, context)) for _, contender in plan)
     lines: list[_Line] = []
     with single_thread():
-        for view in views:
-            first, second = in_halves(extracted["held out"][view], middle_ns)
-            rows = Halves(extracted["train"][view], first, second, extracted["test"][view])
+        for view, rows in rows_of.items():
             floor = floor_of(rows, episodes, context.config)
             lines.append(_Line(view, FLOOR, (floor,)))
             for contender in [contender for of, contender in plan if of == view]:
@@ -263,7 +309,8 @@ def _run(context: Context) -> Results:
         TextTable("capture", title, _HEADINGS, tuple(line.cells() for line in lines)),
         _by_episode(lines, episodes),
     )
-    return Results(context.protocol, tuple(data), context.seeds, tables=tables)
+    facts = {f"view {view} is left out": why for view, why in (left_out | without_half).items()}
+    return Results(context.protocol, tuple(data), context.seeds, tables=tables, facts=facts)
 
 
 def _is_tried(contender: Contender, view: str, n_rows: int) -> bool:
