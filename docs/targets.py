@@ -186,7 +186,7 @@ def rates(order: str) -> Callable[[Documents], Finding]:
 
 
 def recovery(documents: Documents) -> Finding:
-    """G6: after a drift, recalibration brings the rate back in as many rows as are promised."""
+    """G6: after the alarm of a drift, recalibration brings the rate back in the rows promised."""
     found = [
         row
         for row in _table(documents, "calibration", "recovery")
@@ -322,7 +322,11 @@ TARGETS = (
         rates("shuffled"),
     ),
     Target("", "the same, rows in order of time", rates("in order of time")),
-    Target("", "the rate is back after a benign drift", recovery),
+    Target(
+        "",
+        "the rate is back after a benign drift, within the rows promised from its alarm on",
+        recovery,
+    ),
     Target(
         "G7",
         "five columns that are named are 5 times as much of the error as five random ones",

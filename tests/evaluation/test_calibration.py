@@ -89,10 +89,76 @@ def test_a_table_of_attacks_is_refused(tmp_path):
         run(context(path))
 
 
-def context(path):
+def context(path, detector="robust_z"):
     """What a run of one cheap detector needs."""
     inputs = Inputs(train=(path,), view="kdd")
-    return Context(calibration.PROTOCOL, inputs, (0, 1), ("robust_z",), Silent(), Config())
+    return Context(calibration.PROTOCOL, inputs, (0, 1), (detector,), Silent(), Config())
+
+
+def test_a_model_of_sequences_is_refused_before_anything_is_read(tmp_path):
+    """There is no such file."""
+    with pytest.raises(ConfigError, match="--detector = 'lstm_ae': want one that takes single"):
+        run(context(tmp_path / "absent", "lstm_ae"))
+
+
+def test_a_stream_is_judged_by_the_calibration_rows_alone():
+    """Held-out errors of twice the scale are flagged too often, and followed before they drift."""
+    random = np.random.default_rng(0)
+    calibrate, test = random.lognormal(sigma=0.7, size=(2, 20_000)) * [[1.0], [2.0]]
+    flagged, _, _ = calibration._stream(calibrate, test, 1e-2, "dspot", 0)
+
+    assert flagged[:1024].mean() > 0.05
+    assert flagged[10_000:20_000].mean() < 0.03
+    assert flagged[20_000:22_000].mean() > 0.05
+
+
+def test_a_recalibration_moves_within_the_rows_promised():
+    """From the alarm on, which comes a while after the drift."""
+    errors = np.random.default_rng(0).lognormal(sigma=0.7, size=20_000)
+    flagged, alarm, moved = calibration._stream(errors, errors, 1e-2, "recalibrate", 0)
+
+    assert flagged[20_000:22_000].mean() > 0.05
+    assert flagged[-40_000:].mean() < 0.015
+    assert 0 < alarm < 3000
+    assert 8192 <= moved <= 2 * (8192 + 256)
+
+
+def test_a_stream_that_stands_still_has_no_move():
+    """Of a policy that only watches; its alarm is that of the drift."""
+    errors = np.random.default_rng(0).lognormal(sigma=0.7, size=20_000)
+    flagged, alarm, moved = calibration._stream(errors, errors, 1e-2, "watch", 0)
+
+    assert (moved, 0 < alarm < 3000) == (0, True)
+    assert flagged[-40_000:].mean() > 0.05
+
+
+def test_rates_after_the_drift_are_those_of_its_first_and_of_the_last_rows(monkeypatch):
+    """What lies between is no part of either; rows to the alarm and to the move are the most."""
+    flagged = np.zeros(100_000, np.bool_)
+    flagged[20_000:21_000] = flagged[-30_000:] = True
+    told = iter([(flagged, 700, 9000), (flagged, 900, 8000)] * 6)
+    monkeypatch.setattr(calibration, "_stream", lambda *_: next(told))
+    held = [(np.arange(1.0, 1001.0), np.ones(9))] * 2
+    rows, _ = calibration._recoveries("ae", held)
+
+    assert rows[1] == ("ae", "recalibrate", 0.01, 0.5, 0.75, 75.0, 900, 9000, 2 * (8192 + 256))
+    assert rows[0][-3:] == (900, None, None)
+    assert rows[4][-1] == 2 * (10_000 + 256)
+
+
+def test_recovery_is_looked_at_once_for_each_seed(tmp_path, monkeypatch):
+    """By the first halves of its own rows, in random order."""
+    given = []
+    monkeypatch.setattr(calibration, "_rates", lambda *_: [])
+    monkeypatch.setattr(calibration, "_recoveries", lambda _, held: given.extend(held) or ([], {}))
+    monkeypatch.setattr(
+        calibration,
+        "errors_of",
+        lambda _table, _detector, seed, *, is_shuffled: np.full(8, seed + 10.0 * is_shuffled),
+    )
+    run(context(kdd_like.write(tmp_path / "x", {"normal": 1000})))
+
+    assert [{*calibrate, *test} for calibrate, test in given] == [{10.0}, {11.0}]
 
 
 def test_what_is_stated_stands_before_the_figures(tmp_path, monkeypatch, capsys):
