@@ -40,7 +40,8 @@ def load_all(
     """Load the live bundles and those on trial; tell what learnt from other packets."""
     scorers = load_scorers(bundles, config)
     trials = load_shadows(shadows, dict(zip(bundles, scorers, strict=True)), config)
-    for warning in filter_warnings([*scorers, *(t.scorer for t in trials)], filter_text):
+    loaded = [*scorers, *(t.scorer for t in trials)]
+    for warning in (*filter_warnings(loaded, filter_text), *blind_warnings(loaded)):
         told(f"warning: {warning}")
     return scorers, trials
 
@@ -49,17 +50,31 @@ def filter_warnings(scorers: Sequence[Scorer], filter_text: str | None) -> list[
     """Say which bundles have learnt from other packets than a run takes.
 
     Rows of hosts and rates depend on every packet that is let through, and so does a threshold. A
-    filter is compared as text, but for its spaces: two that mean the same may differ.
+    filter is compared as text, but for its spaces: two that mean the same may differ. Rows of a
+    published table are of packets that nobody can know.
     """
     told = []
     for scorer in scorers:
-        trained = scorer.bundle.manifest.training.filter
+        training = scorer.bundle.manifest.training
+        trained = training.filter
+        if any(source.kind for source in training.inputs):
+            continue
         if _spaced(trained) != _spaced(filter_text):
             told.append(
                 f"bundle {scorer.bundle.name} was trained on {_packets(trained)}, and this run "
                 f"takes {_packets(filter_text)}: its threshold is that of other rows"
             )
     return told
+
+
+def blind_warnings(scorers: Sequence[Scorer]) -> list[str]:
+    """Say of which bundles no row can be above the threshold."""
+    return [
+        f"bundle {bundle.name} can flag no row: its threshold is {bundle.threshold:g}, and no "
+        f"error of {bundle.detector.name} is above {bundle.detector.most_error:g}; train it again"
+        for bundle in (scorer.bundle for scorer in scorers)
+        if bundle.threshold >= bundle.detector.most_error
+    ]
 
 
 def _spaced(filter_text: str | None) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace as Made
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from tapwatch.alerts import eve
 from tapwatch.capture import MemorySource
 from tapwatch.cli.report import drift_line
 from tapwatch.config import Config
-from tapwatch.daemon import load_scorers, load_shadows
+from tapwatch.daemon import blind_warnings, filter_warnings, load_scorers, load_shadows
 from tapwatch.detect.recalibrate import Outcome
 from tapwatch.detect.shadow import Shadow
 from tapwatch.errors import ConfigError
@@ -152,6 +153,34 @@ def test_why_a_threshold_stays_is_said_in_words():
 
     assert len(said) == 3
     assert all("stays at 0.5: " in line for line in said)
+
+
+def test_a_bundle_of_a_published_table_says_nothing_of_filters():
+    """Nobody knows which packets its rows are of; captures and exported rows have a filter."""
+
+    def scorer(*kinds, trained=None):
+        training = Made(filter=trained, inputs=[Made(kind=kind) for kind in kinds])
+        return Made(bundle=Made(name="office", manifest=Made(training=training)))
+
+    assert filter_warnings([scorer("kdd"), scorer("kdd", None)], "tcp") == []
+    assert len(filter_warnings([scorer(None), scorer(None, None), scorer()], "tcp")) == 3
+    assert filter_warnings([scorer(None, trained="tcp")], " tcp ") == []
+
+
+def test_a_bundle_that_can_flag_no_row_is_told():
+    """That of a detector with a highest error, whose threshold is not below it."""
+
+    def scorer(threshold, most):
+        return Made(
+            bundle=Made(name="b", threshold=threshold, detector=Made(name="hst", most_error=most))
+        )
+
+    assert blind_warnings([scorer(1.01, np.inf), scorer(0.9, 1.0)]) == []
+    assert blind_warnings([scorer(1.01, 1.0)]) == [
+        "bundle b can flag no row: its threshold is 1.01, and no error of hst is above 1; train it "
+        "again"
+    ]
+    assert len(blind_warnings([scorer(1.0, 1.0)])) == 1
 
 
 def test_no_verdict_is_missing_before_the_first_row(bundles):
