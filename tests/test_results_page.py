@@ -385,7 +385,7 @@ def test_every_table_needs_a_floor_and_an_audit(targets):
 
 @pytest.mark.parametrize(("recall", "reached"), [(0.6, True), (0.4, False)])
 def test_segments_are_those_of_the_contender_that_the_first_half_chooses(targets, recall, reached):
-    """Not of the one that finds most in the test; that one column ranks as well is said."""
+    """Not of the one that finds most in the test; the floor's column of the same choice is told."""
     merits = {"auc": 0.9, "precision": 0.3}
     choice = {
         "name": "first_half",
@@ -398,9 +398,15 @@ def test_segments_are_those_of_the_contender_that_the_first_half_chooses(targets
         line("headers and times", "b", "pca", recall=recall, beats=False, **merits),
     ]
     made = document("seed-002", *rows, tables=[choice])
+    chosen = {"section": "headers and times", "floor": "chosen column", "note": "-x, chosen on"}
+    figures = {"auc": spread(0.95), "precision": spread(0.31), "recall": spread(0.975)}
+    made["floor"] += [chosen | figures, chosen | figures | {"section": "another", "note": "y, z"}]
     text, is_reached = targets.segments({"seed-002": made})
 
-    assert text.startswith(f"b: AUC 0.900, PRECISION 0.300, RECALL {recall:.3f}; one column")
+    assert text == (
+        f"b: AUC 0.900, PRECISION 0.300, RECALL {recall:.3f}; one column, chosen on the first half "
+        "too, as floor: -x: AUC 0.950, PRECISION 0.310, RECALL 0.975"
+    )
     assert is_reached is reached
     assert targets.segments({"seed-002": made | {"tables": []}}) is None
 

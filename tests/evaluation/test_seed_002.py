@@ -1,8 +1,9 @@
 """Out-of-order segments of an export: what learns, what tests, and the notebook's columns."""
 
 import csv
+import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tapwatch.evaluation.rows import read_labelled
 from tests.evaluation.test_calibration import Silent
 from tests.evaluation.test_published_protocols import outcome
 
+ROOT = Path(__file__).resolve().parents[2]
 N_ROWS = 60
 #: Places of the out-of-order segments: two in the first half, three in the second.
 ANOMALOUS = (5, 20, 33, 47, 59)
@@ -125,6 +127,17 @@ def test_one_section_lacks_the_column_of_sequence_numbers_and_no_other(sections)
         "tcp_seq_advance"
     ]
     assert "tcp_seq_advance" in sections["other analysis kept"].columns
+
+
+def test_statements_hold_for_any_export():
+    """What was found in one is told in the reading of its table; the table has the same words."""
+    told = json.loads((ROOT / "docs/results/seed-002.json").read_text())["statement"]
+
+    for section in seed_002.SECTIONS:
+        statement = asdict(section.statement)
+        assert told[section.name] == statement
+        assert "of its" not in statement["avoids"]
+        assert not re.search(r"\d{3}", statement["avoids"])
 
 
 def test_a_file_whose_second_half_has_no_anomaly_is_refused(tmp_path):

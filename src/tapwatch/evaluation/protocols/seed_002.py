@@ -189,8 +189,8 @@ AT_FIVE: Final = _section(
 )
 IN_ORDER: Final = _section(
     "calibrated in order of time",
-    "as above, but what calibrates comes last in the first half: there the link was down, and 151 "
-    "of its 593 packets are retransmissions. What such a stretch calls normal hides the segments.",
+    "as above, but what calibrates comes last in the first half: one stretch of time, and whatever "
+    "was unusual in it sets the threshold.",
     _FEW,
     _ANALYSIS,
     is_in_order=True,
