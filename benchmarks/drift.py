@@ -1,11 +1,14 @@
 """What thresholds that follow drift do, and cost: a table each, on made errors.
 
-    python benchmarks/drift.py [stationary] [share] [delay] [cost]
+    python benchmarks/drift.py [stationary] [share] [calm] [delay] [cost]
 
 stationary  share of rows that `dspot` flags on rows that stay as they are, over the budget, in the
             last third of 300,000 rows; 24 streams each
 share       how far `recalibrate` moves the threshold up for who sends so many of the rows after an
             alarm, at 3.9 times the threshold; eight streams each, the one that moves it furthest
+calm        how far who sends so many rows of a small error moves the threshold down, and how often
+            rows as before are flagged by it then, over a budget of 1e-2; eight streams each, the
+            furthest of either
 delay       rows until the watch tells that the mean rank, or the tail, has moved; 24 streams each
 cost        nanoseconds of CPU a row, in blocks of 1,024, of each policy; medians of 25 rounds
 
@@ -94,6 +97,28 @@ def _moved(kind: str, risk: float, part: float, seed: int) -> float:
     return max(standard.value / own for _, standard in judge.judge(errors))
 
 
+def calm() -> Iterator[Row]:
+    """Who sends rows that look more ordinary than any."""
+    yield "policy", "errors", "share of rows", "threshold moved to", "rate / budget afterwards"
+    for policy in ("recalibrate", "dspot"):
+        for kind in ("log-normal", "mixture"):
+            for part in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9):
+                moved, rates = zip(*(_calmed(policy, kind, part, s) for s in range(8)), strict=True)
+                yield policy, kind, part, min(moved), max(rates)
+
+
+def _calmed(policy: str, kind: str, part: float, seed: int) -> tuple[float, float]:
+    random, risk, draw = np.random.default_rng(seed), 1e-2, KINDS[kind]
+    judge = judge_of(draw(random, 50_000), risk, policy)
+    own = judge.in_force.value
+    errors = draw(random, 61_440)
+    errors[20_480:][random.random(40_960) < part] = 0.2
+    for _ in judge.judge(errors):
+        pass
+    line = judge.in_force.value
+    return line / own, float(np.mean(draw(random, 200_000) > line)) / risk
+
+
 def delay() -> Iterator[Row]:
     """Errors that change at once, after 20,480 rows."""
     yield "what changes", "rows until it is told: median", "largest"
@@ -138,7 +163,7 @@ def cost() -> Iterator[Row]:
 
 def main() -> None:
     """Print the tables asked for."""
-    tables = {f.__name__: f for f in (stationary, share, delay, cost)}
+    tables = {f.__name__: f for f in (stationary, share, calm, delay, cost)}
     for name in sys.argv[1:] or tables:
         rows = tables[name]()
         head = next(rows)

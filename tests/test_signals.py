@@ -10,6 +10,14 @@ import pytest
 from tapwatch.signals import StopSignal
 
 
+@pytest.fixture(autouse=True)
+def hangups_end_us():
+    """As they do by default: who runs the tests by nohup has them ignored, here and in children."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 0)]
 )

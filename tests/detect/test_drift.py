@@ -130,6 +130,27 @@ def test_the_window_is_that_of_river():
     assert alarms >= 2
 
 
+def test_an_alarm_says_what_the_mean_was_and_what_it_is(calibration):
+    """Of the window before the unit that gave it, and of what was left after."""
+    watch = DriftWatch(calibration, 0.002)
+    for unit in np.concatenate([errors(100), errors(20, 2, 3.0)]):
+        before = watch.mean("level")
+        found = [alarm for alarm in watch.take(unit[None])[1] if alarm.signal == "level"]
+        if found:
+            break
+
+    assert (found[0].before, found[0].after) == (before, watch.mean("level"))
+    assert found[0].after > before
+
+
+def test_there_is_no_alarm_before_the_fifth_unit(calibration):
+    """However many false ones are allowed: a window of four is not cut yet."""
+    units = np.concatenate([errors(1, 1, 1e-3), errors(6, 2, 1e3)])
+    found = alarms_of(DriftWatch(calibration, 0.5), units)
+
+    assert min(at for _, at in found) == 5
+
+
 def test_the_watch_loads_neither_pandas_nor_scikit_learn():
     """They cost three seconds at the first unit of rows, and a hundred megabytes."""
     program = (

@@ -269,6 +269,34 @@ def test_far_rows_are_never_learnt_from_and_stop_a_recalibration():
     assert told == ["far_rows"]
 
 
+def test_one_row_in_a_hundred_may_be_far_and_no_more():
+    """Of those wanted; what was gathered until then is dropped with them."""
+    standard = Standard(part().value, summarise(CALIBRATION))
+    collector = Collector(part(), standard.calibration, 1000, 4.0)
+    far = np.full(1, 2 * FAR * part().value)
+
+    assert collector.take(np.append(CALIBRATION[:500], np.repeat(far, 10)), standard) is None
+    assert collector.take(far, standard) == (standard, Outcome.FAR_ROWS)
+    assert collector.take(CALIBRATION[:999], standard) is None
+    assert collector.far_rows == 11
+
+
+def test_dspot_tells_a_move_when_it_has_come_to_half_as_much_again():
+    """Since the last one that was told, up or down; smaller ones are counted."""
+    judge = judge_of("dspot")
+    threshold, events = lines(judge, stream((20_480, 1), (40_000, 2.4), (40_000, 0.7)), (1024,))
+    told = [event for event in events if event.kind == "recalibration"]
+    ratios = [event.after / event.before for event in told]
+
+    assert {event.what for event in told} == {"moved"}
+    assert [ratio > 1 for ratio in ratios] == sorted([ratio > 1 for ratio in ratios], reverse=True)
+    assert {ratio > 1 for ratio in ratios} == {True, False}
+    assert all(max(ratio, 1 / ratio) >= 1.5 for ratio in ratios)
+    assert min(max(ratio, 1 / ratio) for ratio in ratios) < 2.5
+    assert told[0].before == part().value
+    assert len(set(threshold)) > 5 * len(told)
+
+
 def test_rows_that_are_mostly_alerts_calibrate_nothing():
     """A flood of equal rows above the threshold is no drift."""
     errors = stream((20_000, 1), (40_000, 1))

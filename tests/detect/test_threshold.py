@@ -213,6 +213,12 @@ def test_the_rarest_budget_that_can_be_shown_is_the_largest_error():
     assert threshold.expected_per_hour == pytest.approx(1.0)
 
 
+def test_a_share_that_ought_to_be_whole_ranks_is():
+    """.29 of 100 is 29, though not to a computer: 28 calibration errors lie above the line."""
+    assert int(0.29 * 100) == 28
+    assert calibrate(np.arange(1.0, 100.0), 0, 1, risk=0.29).value == 71.0
+
+
 def test_rows_that_span_no_time_have_no_rate():
     """Then the budget says nothing, and that is said."""
     threshold = calibrate(np.ones(5), 0.0, 1.0)

@@ -151,8 +151,8 @@ class Rarity(Detector):
         given = np.where(has_parent[:, None], codes[self._parent], 0)
         n_cells = self._cells.n_cells[:, None]
         cost = self._cost[self._first[:, None] + given * n_cells + codes]
+        # Nothing of the root: with no pair it costs what it costs by itself.
         half = np.maximum(cost - self._alone[self._first_alone[:, None] + codes], 0.0) / 2
-        half[~has_parent] = 0.0
         own = cost - half
         np.add.at(own, self._parent[has_parent], half[has_parent])
         parts = np.zeros((self.n_columns, len(rows)))
