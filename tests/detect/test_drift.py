@@ -145,7 +145,7 @@ def test_an_alarm_says_what_the_mean_was_and_what_it_is(calibration):
 
 def test_there_is_no_alarm_before_the_fifth_unit(calibration):
     """However many false ones are allowed: a window of four is not cut yet."""
-    units = np.concatenate([errors(1, 1, 1e-3), errors(6, 2, 1e3)])
+    units = np.concatenate([errors(2, 1, 1e-9), errors(6, 2, 1e9)])
     found = alarms_of(DriftWatch(calibration, 0.5), units)
 
     assert min(at for _, at in found) == 5
