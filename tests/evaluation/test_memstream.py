@@ -8,6 +8,7 @@ import pytest
 from tapwatch.evaluation.protocol import Labelled, Tables
 from tapwatch.evaluation.protocols import memstream
 from tapwatch.evaluation.run import contend
+from tapwatch.features import schema_of
 from tests.evaluation import kdd_like
 
 N_ROWS = memstream.LONG_WARM_UP_ROWS * 2
@@ -77,3 +78,32 @@ def test_updates_are_the_rows_that_the_memory_takes_in(monkeypatch):
     held = memstream._stream(split, 0, memstream.ADAPTING)[0]
     errors = held.detector.score(held.inputs(split.calibration))
     assert found["memory_ae, adapting"]["beta"] == pytest.approx(np.quantile(errors, 0.9))
+
+
+def test_a_scale_takes_logarithms_of_its_units_with_the_sign_and_leaves_others():
+    """A warm-up of two rows; a deviation below 1, and that of a constant, count as 1."""
+    schema = schema_of("packet")
+    signed, constant, plain = (
+        schema.names.index(name) for name in ("tcp_seq_advance", "frame_len", "ip_ttl")
+    )
+    assert [schema.columns[k].unit for k in (signed, constant)] == ["B", "B"]
+    assert schema.columns[plain].unit not in ("B", "s")
+    rows = np.zeros((3, len(schema.names)), np.float32)
+    rows[:, signed] = -(np.e**4 - 1), np.e**2 - 1, -(np.e**7 - 1)
+    rows[:, constant] = np.e**3 - 1, np.e**3 - 1, np.e**5 - 1
+    rows[:, plain] = 10, 30, 50
+    scale = memstream.Scale.of(rows[:2], schema, frozenset({"B", "s"}))
+
+    scaled = scale.inputs(rows)
+
+    at = [place_of(schema, k) for k in (signed, constant, plain)]
+    # -4 and 2: mean -1, deviation 3; 3 and 3: deviation 0, so 1; 10 and 30: 20 and 10.
+    np.testing.assert_allclose(scaled[:, at[0]], [-1, 1, -2], atol=1e-5)
+    np.testing.assert_allclose(scaled[:, at[1]], [0, 0, 2], atol=1e-5)
+    np.testing.assert_allclose(scaled[:, at[2]], [-1, 1, 3], atol=1e-5)
+    np.testing.assert_array_equal(scale.inputs(rows[2:]), scaled[2:])
+
+
+def place_of(schema, k):
+    """Of a plain column among inputs: each word of the columns before it has one."""
+    return sum(len(column.categories) or 1 for column in schema.columns[:k])

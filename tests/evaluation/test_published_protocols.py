@@ -186,6 +186,37 @@ def test_seed_000_tells_the_quantile_itself_beside_its_threshold():
     }
 
 
+def test_seed_000_takes_the_first_attacks_of_the_file_literally_and_any_when_corrected():
+    """Normal rows are the same in both: the first 80 % learn, the others test."""
+    literal, corrected = (one.split(kdd(50, 400), 0) for one in seed_000.PROTOCOL.sections)
+
+    for split in (literal, corrected):
+        assert places(split.train).tolist() == list(range(40))
+        assert places(split.test)[:10].tolist() == list(range(40, 50))
+        assert split.is_anomaly.tolist() == [False] * 10 + [True] * 10
+    assert places(literal.test)[10:].tolist() == list(range(50, 60))
+    assert len(set(places(corrected.test)[10:])) == 10
+    assert places(corrected.test).max() > 100
+
+
+def test_seed_000_scales_with_rows_of_the_test_literally(monkeypatch):
+    """0 is the least of all rows and 1 the largest, which only the test has."""
+    monkeypatch.setitem(seed_000._VAE, "epochs", 1)
+    section = seed_000.PROTOCOL.sections[0]
+    split = section.split(kdd(50, 400), 0)
+    contender = section.contenders[0]
+    model = contender.make(split, 0, lambda _: None)
+    train, test = (model._preprocess.apply(rows) for rows in (split.train, split.test))
+
+    assert test.max() == 1.0
+    assert train.min() == 0.0
+    assert train.max() == pytest.approx(39 / 59)
+    settings, parameters = split_settings("vae", dict(contender.settings))
+    assert (settings.scaling, settings.clip, settings.class_height) == ("min_max", 1e6, 1.0)
+    assert model._detector.parameters == parameters
+    assert parameters.beta == 1 / 64
+
+
 def flows(n_benign=300, n_attack=60):
     """Flow rows with labels as CIC spells them; attacks are larger in every column."""
     schema = schema_of("flow")

@@ -23,6 +23,7 @@ from tapwatch.evaluation.protocol import (
 from tapwatch.evaluation.protocols import seed_003
 from tapwatch.evaluation.protocols.seed_003 import PLAIN_ADAM, SCALED, halves
 from tapwatch.evaluation.thresholds import quantile
+from tapwatch.training.fit import split_settings
 
 if TYPE_CHECKING:
     from tapwatch.detect.detector import Detector
@@ -39,6 +40,8 @@ _SETTINGS: Final[dict[str, Any]] = {
     "beta": 1 / 64,
     "score": "absolute",
 }
+
+_VAE: Final = {**SCALED, **_SETTINGS}
 
 #: The notebook's: of the 99 % quantile of the training errors.
 FACTOR: Final = 1.5
@@ -64,13 +67,19 @@ class _Literal:
     def __init__(self, split: Split, seed: int, epoch: Callable[[Epoch], None]) -> None:
         everything = np.concatenate([split.train, split.test])
         names = split.columns or split.schema.names
+        settings, parameters = split_settings("vae", dict(_VAE))
         self._preprocess: Preprocess
         self._preprocess, _ = fit_preprocess(
-            everything, split.schema, names, method="min_max", clip=1e6, class_height=1.0
+            everything,
+            split.schema,
+            names,
+            method=settings.scaling,
+            clip=settings.clip,
+            watch_constants=settings.constants == "watch",
+            class_height=settings.class_height,
         )
         kind = DETECTORS["vae"]
         rows = self._preprocess.apply(split.train)
-        parameters = kind.parameters_type.model_validate({**_SETTINGS, "hidden": [58]})
         # The last weights are kept, so that which rows tell the validation loss is no matter.
         self._detector: Detector = kind.fit(
             rows, rows[:1000], parameters, seed=seed, progress=epoch
@@ -110,7 +119,7 @@ PROTOCOL: Final = Protocol(
                 **_SHARED,
             ),
             lambda tables, _seed: halves(tables, first_attacks=True),
-            (Contender("vae", "vae", make=_Literal), *_OTHERS),
+            (Contender("vae", "vae", _VAE, make=_Literal), *_OTHERS),
             quantile(0.99, factor=FACTOR, of="train"),
             floor_metrics=("auc", "f1"),
             extra=at_the_quantile,
@@ -128,7 +137,7 @@ PROTOCOL: Final = Protocol(
             ),
             lambda tables, _seed: halves(tables, first_attacks=False),
             (
-                Contender("vae", "vae", {**SCALED, **_SETTINGS}),
+                Contender("vae", "vae", _VAE),
                 Contender("robust_z", "robust_z"),
             ),
             quantile(0.99, factor=FACTOR, of="train"),
