@@ -402,6 +402,19 @@ def test_no_threshold_moves_up_to_the_highest_error(policy, most):
     assert len(set(threshold)) > 1
 
 
+def test_a_recalibration_that_cannot_count_leaves_rows_to_be_flagged():
+    """By the odds of its largest error, not at the end of what is allowed."""
+    random = np.random.default_rng(4)
+    calibration, errors = random.beta(5, 5, 20_000), random.beta(5, 5, 8192)
+    rare = part(value=0.95, alpha=1e-5, risk=1e-5)
+    collector = Collector(rare, summarise(calibration), 8192, 4.0, 1.0)
+    standard, outcome = collector.take(errors, Standard(0.95, summarise(calibration)))
+
+    odds = 1.25 * errors.max() / (1 - errors.max())
+    assert standard.value == pytest.approx(odds / (1 + odds), rel=1e-4)
+    assert outcome == Outcome.MOVED
+
+
 def test_a_threshold_above_the_highest_error_comes_below_it():
     """That of a bundle which did not know of one."""
     calibration = np.random.default_rng(4).beta(5, 5, 20_000)

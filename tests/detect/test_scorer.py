@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tapwatch.detect import Scorer, load_bundle
+from tapwatch.detect import Scorer, load_bundle, scorer
+from tapwatch.detect.judge import Event, Judge
 from tapwatch.detect.scorer import ERROR_EDGES, RATIO_EDGES
 from tapwatch.errors import ArtifactError
 from tests.detect import made, naive
@@ -55,6 +56,19 @@ def test_flags_what_is_above_the_threshold_and_explains_only_that(bundle, mixed)
     assert (scores.view, scores.detector, scores.bundle) == ("flow", "ae", "office")
     kept = [SCHEMA.names.index(name) for name in scores.columns]
     np.testing.assert_array_equal(scores.observed, mixed[scores.flagged][:, kept])
+
+
+def test_the_judge_knows_the_highest_error_and_is_heard(bundle, mixed, monkeypatch):
+    """What it tells of a threshold comes with the scores, with all that it warns of."""
+    monkeypatch.setattr(type(bundle.detector), "most_error", 7.0)
+    given = []
+    monkeypatch.setattr(scorer, "Judge", lambda *args: given.append(args) or Judge(*args))
+    made_of = Scorer(bundle)
+    made_of._judge.events.append(Event(9, "recalibration", "moved", 1.0, 2.0, 2.0, ("rare",)))
+    (drift,) = made_of.score(made.batch(mixed, SCHEMA)).drifts
+
+    assert given[0][3] == 7.0
+    assert (drift.row, drift.what, drift.after, drift.warnings) == (8, "moved", 2.0, ("rare",))
 
 
 def test_a_row_is_flagged_above_the_threshold_and_not_at_it(bundle, mixed):
