@@ -31,19 +31,23 @@ def load_scorers(directories: Sequence[Path], config: Config) -> list[Scorer]:
 
 
 def load_all(
-    bundles: Sequence[Path],
-    shadows: Sequence[Path],
-    config: Config,
+    bundles: Sequence[Path], shadows: Sequence[Path], config: Config
+) -> tuple[list[Scorer], list[Shadow]]:
+    """Load the live bundles and those on trial, as `load_scorers` and `load_shadows` do."""
+    scorers = load_scorers(bundles, config)
+    return scorers, load_shadows(shadows, dict(zip(bundles, scorers, strict=True)), config)
+
+
+def warn(
+    scorers: Sequence[Scorer],
+    trials: Sequence[Shadow],
     filter_text: str | None,
     told: Callable[[str], None],
-) -> tuple[list[Scorer], list[Shadow]]:
-    """Load the live bundles and those on trial; tell what learnt from other packets."""
-    scorers = load_scorers(bundles, config)
-    trials = load_shadows(shadows, dict(zip(bundles, scorers, strict=True)), config)
-    loaded = [*scorers, *(t.scorer for t in trials)]
+) -> None:
+    """Tell which bundles have learnt from other packets, and which cannot flag a row."""
+    loaded = [*scorers, *(trial.scorer for trial in trials)]
     for warning in (*filter_warnings(loaded, filter_text), *blind_warnings(loaded)):
         told(f"warning: {warning}")
-    return scorers, trials
 
 
 def filter_warnings(scorers: Sequence[Scorer], filter_text: str | None) -> list[str]:

@@ -95,15 +95,16 @@ def command(
         from tapwatch.alerts import open_sink
         from tapwatch.capture import open_captures, paced
         from tapwatch.cli.progress import progress
-        from tapwatch.daemon import Window, check_ledger, load_all, monitor
+        from tapwatch.daemon import Window, check_ledger, load_all, monitor, warn
 
         config = options.configured(config_file, freeze, drift)
         check_outputs(captures, {"--output": output, "--summary": summary_file})
-        told = silent if quiet else say
-        scorers, trials = load_all(bundles, shadows, config, filter_text, told)
+        scorers, trials = load_all(bundles, shadows, config)
         stopped.drains = True
         frames = config.capture.batch_frames
         source = open_captures(captures, batch_frames=frames, stopped=stopped, filter=filter_text)
+        told = silent if quiet else say
+        warn(scorers, trials, filter_text, told)
         # Only now: a capture that cannot be read does not cost an earlier alerts file.
         worst, file = Worst(), open_sink(output, stopped=stopped) if output else None
         ledger = SummaryFile(summary_file)
@@ -115,7 +116,7 @@ def command(
                 config,
                 stopped=stopped,
                 workers=workers,
-                window=Window(listen, linger, silent if quiet else say) if listen else None,
+                window=Window(listen, linger, told) if listen else None,
                 on_batch=step,
                 on_summary=ledger.write,
                 shadows=trials,

@@ -106,9 +106,8 @@ def command(
         config = daemon.live_config(options.configured(config_file, freeze, drift))
         check_outputs((), {"--output": output, "--summary": summary_file})
         worst, ledger, told = Worst(), SummaryFile(summary_file), silent if quiet else say
-        scorers, trials = daemon.load_all(bundles, shadows, config, filter_text, told)
-        line = StatusLine(lambda: worst.taken, quiet=quiet)
-        ends = _Ends(signals)
+        scorers, trials = daemon.load_all(bundles, shadows, config)
+        line, ends = StatusLine(lambda: worst.taken, quiet=quiet), _Ends(signals)
         source = open_interface(
             interface,
             config.capture,
@@ -117,6 +116,7 @@ def command(
             stopped=ends,
             said=line.say,
         )
+        daemon.warn(scorers, trials, filter_text, told)
         file = ends.sink = open_sink(output, append=True, tolerant=True) if output else None
         losses = Losses(file, line.say)
 
